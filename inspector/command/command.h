@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * command: the one table that feeds dispatch, --help, TAB, the man page, shell completion and
+ * GDB.
+ *
+ * A command is one file cmd_<name>.c and one row of commands.def. It parses nothing (a table of
+ * typed options fills its args), prints nothing (it fills a report) and opens nothing (what it
+ * `needs` is in the context when it runs).
+ *
+ * To add one: 1. copy the nearest cmd_*.c; 2. define `const struct insp_command insp_cmd_<name>`;
+ * 3. add X(<name>) to commands.def at the place where help shall list it; 4. add a row to
+ * tests/golden/cases.tab. Lint refuses one without help, example or test.
+ */
+#ifndef INSP_COMMAND_COMMAND_H
+#define INSP_COMMAND_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "report/report.h"
+#include "snapshot/snapshot.h"
+
+struct insp_session; /* front/session.h */
+struct insp_space;
+struct insp_symbols;
+
+enum insp_option_type {
+	INSP_OPT_FLAG,	   /* bool */
+	INSP_OPT_COUNT,	   /* uint64_t */
+	INSP_OPT_SIZE,	   /* uint64_t bytes */
+	INSP_OPT_ADDR,	   /* uint64_t */
+	INSP_OPT_DURATION, /* uint64_t ns */
+	INSP_OPT_PERCENT,  /* double 0..100 */
+	INSP_OPT_TEXT,	   /* const char * in the args' pool */
+	INSP_OPT_CHOICE,   /* const char *, one of choices */
+	INSP_OPT_STATES,   /* uint32_t, set of 1 << enum insp_chunk_state: "in_use,tcache", "free", "used" */
+	INSP_OPT_ARENA,	   /* const char *: name or number; completes to the names in the snapshot */
+	INSP_OPT_FILE,	   /* const char *; completes to files */
+};
+
+/* One option, or, with a name in upper case and no dashes, one positional argument. */
+struct insp_option {
+	const char *name;	  /* "limit" for --limit; "ADDR" for a positional */
+	char letter;		  /* 'n' for -n, or 0 */
+	enum insp_option_type type;
+	const char *arg;	  /* what help calls the value: "BYTES"; NULL for a flag */
+	const char *help;
+	const char *def;	  /* parsed like user text; NULL: zero, NULL, false */
+	const char *choices;	  /* CHOICE: "size|addr|state" */
+	size_t offset;		  /* in the command's args struct */
+	bool required;		  /* positional only */
+	bool rest;		  /* last positional: takes all remaining words, joined by spaces */
+};
+
+#define INSP_OPTION_END {.name = NULL}
+
+enum insp_command_flags {
+	INSP_COMMAND_REPL = 1 << 0,    /* usable at the prompt */
+	INSP_COMMAND_ONESHOT = 1 << 1, /* usable as `meminspect COMMAND TARGET` */
+	INSP_COMMAND_GDB = 1 << 2,     /* usable inside GDB */
+	INSP_COMMAND_PROFILE = 1 << 3, /* can also give pprof, folded, flamegraph */
+	INSP_COMMAND_NO_TARGET = 1 << 4, /* one-shot takes no TARGET (help, version) */
+	INSP_COMMAND_ANY = INSP_COMMAND_REPL | INSP_COMMAND_ONESHOT | INSP_COMMAND_GDB,
+};
+
+/* What a command gets to work on. Lives for one run. */
+struct insp_context {
+	const struct insp_snapshot *snapshot; /* NULL for commands without needs of it */
+	struct insp_symbols *symbols;	/* NULL unless INSP_NEED_SYMBOLS, or where there are none */
+	struct insp_space *space;	/* NULL unless INSP_NEED_BYTES, or where there are none */
+	struct insp_session *session;	/* for the commands of front/ only */
+	struct insp_pool *pool;		/* freed when the command is done */
+};
+
+struct insp_command {
+	const char *name;	 /* words: "heap summary" */
+	const char *group;	 /* "heap", "memory", "threads", "session": heading in help */
+	const char *summary;	 /* one line, lower case, no period */
+	const char *help;	 /* paragraphs separated by an empty line; says what each figure means */
+	const char *example;	 /* "heap chunks --min 1M --sort size": what follows `meminspect`, without
+				    TARGET; runnable, and run by a test */
+	const struct insp_option *options; /* ended by INSP_OPTION_END; NULL: none */
+	size_t args_bytes;
+	uint32_t flags;		 /* enum insp_command_flags */
+	unsigned needs;		 /* enum insp_need */
+	unsigned (*needs_of)(const void *args); /* more needs that options bring; may be NULL */
+	int (*run)(struct insp_context *ctx, const void *args, struct insp_report *report,
+		   struct insp_error *err);
+};
+
+#define X(name) extern const struct insp_command insp_cmd_##name;
+#include "command/commands.def"
+#undef X
+
+/* The table, in the order of commands.def; ends with NULL. */
+const struct insp_command *const *insp_commands(void);
+
+/*
+ * The command that the first words name; *ret_used is how many words that took. Unique prefixes
+ * of each word are enough ("he su"). INSP_E_USAGE, with near misses or the candidates named.
+ */
+int insp_command_find(int argc, char *const *argv, const struct insp_command **ret, int *ret_used,
+		      struct insp_error *err) insp_must_check;
+
+/*
+ * Parses what follows the command's words into args (args_bytes, from pool, defaults set). Words
+ * that belong to nobody are left in leftover (front/ looks for its global options and TARGET
+ * there): pass NULL to make them an error.
+ */
+struct insp_words {
+	char **items;
+	size_t n, cap;
+};
+int insp_command_parse(const struct insp_command *command, int argc, char *const *argv,
+		       struct insp_pool *pool, void **ret_args, struct insp_words *leftover,
+		       struct insp_error *err) insp_must_check;
+
+/* Splits a typed line into words: quotes and backslash as in sh, # starts a comment. */
+int insp_words_split(const char *line, struct insp_pool *pool, struct insp_words *ret,
+		     struct insp_error *err) insp_must_check;
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * pointers: every word of the scanned memory that could be an address of a chunk.
+ *
+ * Filled by the same pass that streams the heaps (insp_pointers_scan is an insp_block_fn), so
+ * the pause does not grow by a second one. Eight bytes a pointer:
+ *
+ *     bits 63..57 zero | 56..48 index of the word in its page | 47..0 the value
+ *
+ * and for each page that has any, its address and the index of its first pointer. That says the
+ * exact place of every pointer without knowing about chunks yet; who owns that place, and what
+ * the value hits, is worked out after the pause (analysis/graph.c), against the chunk store.
+ *
+ * The scan keeps a word when it lies in one of at most INSP_POINTERS_RANGES coarse ranges that
+ * cover all heaps; the exact test comes later.
+ */
+#ifndef INSP_MODEL_POINTERS_H
+#define INSP_MODEL_POINTERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define INSP_POINTERS_RANGES 4
+#define INSP_POINTER_VALUE(p) ((p) & UINT64_C(0xffffffffffff))
+#define INSP_POINTER_WORD(p)  ((unsigned)((p) >> 48) & 511)
+
+struct insp_pointer_page {
+	uint64_t addr;	/* page aligned to 4096 */
+	uint64_t first; /* index into items */
+};
+
+/* Invariant after seal: pages sorted by addr, no page twice, items in address order in a page. */
+struct insp_pointers {
+	uint64_t *items;
+	size_t n, cap;
+	struct insp_pointer_page *pages; /* [npages], and after seal one more with first == n */
+	size_t npages, pages_cap;
+	struct {
+		uint64_t start, end;
+	} ranges[INSP_POINTERS_RANGES];
+	unsigned nranges;
+	uint64_t scanned_bytes;
+	bool failed; /* memory was short */
+	bool sorted;
+};
+
+struct insp_pointers *insp_pointers_create(void);
+void insp_pointers_destroy(struct insp_pointers *pointers);
+
+/* Adds an address range that chunks may lie in; merges the nearest when there are too many. Before
+   the first scan only. */
+void insp_pointers_add_range(struct insp_pointers *pointers, uint64_t start, uint64_t end);
+/* Touches memory for about n pointers beforehand. */
+void insp_pointers_prefault(struct insp_pointers *pointers, size_t n, size_t npages);
+
+/* An insp_block_fn with ctx = pointers: addr is 8-aligned; a trailing part of a word is ignored. */
+void insp_pointers_scan(void *pointers, uint64_t addr, const uint8_t *bytes, size_t size_bytes);
+
+/* Sorts pages; of a page scanned twice the first scan stays. 0 or INSP_E_NOMEM. */
+int insp_pointers_seal(struct insp_pointers *pointers);
+
+#endif

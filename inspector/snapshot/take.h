@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * take: from a target to a snapshot, in the order that keeps the pause short.
+ *
+ *     running  regions, modules, allocators located, buffers made and touched, pause estimated
+ *     held     threads' registers and stacks, heads, heap streamed once
+ *     running  free lists resolved, stacks unwound, names looked up
+ */
+#ifndef INSP_SNAPSHOT_TAKE_H
+#define INSP_SNAPSHOT_TAKE_H
+
+#include "base/error.h"
+#include "snapshot/snapshot.h"
+#include "symbol/symbols.h"
+#include "target/target.h"
+
+enum insp_capture_mode {
+	INSP_CAPTURE_AUTO,
+	INSP_CAPTURE_STOP,
+	INSP_CAPTURE_PRECOPY,
+	INSP_CAPTURE_FORK,
+	INSP_CAPTURE_LIVE,
+};
+
+struct insp_take_options {
+	unsigned needs;			/* enum insp_need */
+	enum insp_capture_mode mode;
+	uint64_t max_pause_ns;		/* 0: the default of 1 s */
+	bool allow_inject;
+	bool hold;			/* leave it held: the caller resumes */
+	uint32_t stack_bytes;		/* of each thread; 0: the default of 64 KiB */
+	const char *unwinder;		/* NULL: the default */
+};
+
+/*
+ * Gives ret. symbols may be NULL: then it makes its own where stacks are wanted, and, if
+ * ret_symbols is not NULL, gives it to the caller.
+ */
+int insp_snapshot_take(struct insp_target *target, const struct insp_take_options *options,
+		       struct insp_snapshot **ret, struct insp_symbols **ret_symbols,
+		       struct insp_error *err) insp_must_check;
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * symbols: names, lines, inlined calls and struct layouts for addresses of the target.
+ *
+ * Built on libdwfl with one Dwfl a target. Modules come from the snapshot's module list; their
+ * files through the target (deleted files, containers), debug info by build-id from
+ * /usr/lib/debug, .gnu_debuglink, or debuginfod when the user has DEBUGINFOD_URLS set. Nothing is
+ * opened before it is needed, and nothing here ever runs while the target stands still.
+ */
+#ifndef INSP_SYMBOL_SYMBOLS_H
+#define INSP_SYMBOL_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "model/module.h"
+#include "model/region.h"
+#include "model/thread.h"
+#include "target/target.h"
+
+struct insp_symbols;
+
+/*
+ * The ELF modules among regions, with build-ids read from their files or memory. Paths and list
+ * live in pool. Never fails for a module: what cannot be read is left empty.
+ */
+int insp_modules_collect(struct insp_target *target, const struct insp_regions *regions,
+			 struct insp_pool *pool, struct insp_modules *ret, struct insp_error *err)
+	insp_must_check;
+
+/* Borrows everything; target may be NULL (a saved snapshot: files are looked up by path and
+   build-id on this machine). Gives. */
+int insp_symbols_create(struct insp_target *target, const struct insp_regions *regions,
+			const struct insp_modules *modules, struct insp_symbols **ret,
+			struct insp_error *err) insp_must_check;
+void insp_symbols_destroy(struct insp_symbols *symbols);
+
+struct insp_symbol {
+	const char *name;     /* demangled; view until the next call with the same symbols */
+	const char *linkage_name; /* as in the symbol table */
+	uint64_t start;	      /* address of the symbol */
+	uint64_t size_bytes;  /* 0 unknown */
+	const struct insp_module *module;
+};
+
+/* The symbol that holds addr: INSP_E_NOTFOUND when there is none. No message. */
+int insp_symbols_at(struct insp_symbols *symbols, uint64_t addr, struct insp_symbol *ret)
+	insp_must_check;
+
+/* The address of a symbol in module (basename, "libc.so.6"; NULL: any), static ones if debug
+   info has them. INSP_E_NOTFOUND. */
+int insp_symbols_find(struct insp_symbols *symbols, const char *module, const char *name,
+		      uint64_t *ret) insp_must_check;
+
+/* Offset in bytes of a member in a struct that module's DWARF describes. INSP_E_NOTFOUND. */
+int insp_symbols_member(struct insp_symbols *symbols, const char *module, const char *type,
+			const char *member, uint64_t *ret) insp_must_check;
+
+/*
+ * One pc to one or more frames: inlined functions first, the function itself last, each with file
+ * and line. Appends to frames; strings live in pool. is_activation: pc is exact, not a
+ * return address.
+ */
+int insp_symbols_frames(struct insp_symbols *symbols, struct insp_pool *pool, uint64_t pc,
+			uint64_t sp, bool is_activation, uint32_t flags,
+			struct insp_frames *frames) insp_must_check;
+
+/* The Dwfl inside, for stack/unwind_libdw.c: a view. */
+struct Dwfl;
+struct Dwfl *insp_symbols_dwfl(struct insp_symbols *symbols);
+
+/* Debug info state of a module, for `maps`, `doctor`: "dwarf", "symtab", "dynsym", "none". */
+const char *insp_symbols_quality(struct insp_symbols *symbols, const struct insp_module *module);
+
+/* "operator new(unsigned long)" for "_Znwm"; s itself when it is not mangled. View in pool. */
+const char *insp_demangle(struct insp_pool *pool, const char *s);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "target/target.h"
+
+#include <stdlib.h>
+
+static const struct insp_target_ops *const targets[] = {
+#define X(name) &insp_target_##name,
+#include "target/targets.def"
+#undef X
+};
+
+int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, void *priv,
+			  struct insp_target **ret, struct insp_error *err)
+{
+	struct insp_target *target = calloc(1, sizeof(*target));
+	int rc;
+
+	if (!target)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	target->ops = ops;
+	target->priv = priv;
+	target->spec = spec;
+	target->page_size = 4096;
+	rc = ops->open(target, spec, err);
+	if (rc) {
+		insp_target_close(target);
+		return rc;
+	}
+	*ret = target;
+	return 0;
+}
+
+int insp_target_open(const char *spec, struct insp_target **ret, struct insp_error *err)
+{
+	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
+		if (targets[i]->claims && targets[i]->claims(spec))
+			return insp_target_open_with(targets[i], spec, NULL, ret, err);
+	return insp_fail(err, INSP_E_USAGE, "'%s' is neither a process nor a file that can be read",
+			 spec);
+}
+
+void insp_target_close(struct insp_target *target)
+{
+	if (!target)
+		return;
+	target->ops->close(target);
+	free(target);
+}
