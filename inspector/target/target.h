@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "model/region.h"
 #include "model/thread.h"
+#include "model/usage.h"
 
 struct insp_pool;
 struct insp_target;
@@ -53,6 +54,13 @@ struct insp_stop_report {
 enum insp_target_file {
 	INSP_TARGET_EXE, /* arg ignored */
 	INSP_TARGET_REGION_FILE, /* the file behind a region, also when deleted or in another root */
+};
+
+/* Who it is. Views into the pool that was passed; NULL or 0 unknown. */
+struct insp_target_info {
+	const char *exe;      /* path as the target sees it */
+	const char *cmdline;  /* words joined by spaces */
+	uint64_t started_at_ns; /* CLOCK_REALTIME */
 };
 
 /*
@@ -89,6 +97,14 @@ struct insp_target_ops {
 	   held: with registers and stack bytes as asked for in stop. Lives in pool. */
 	int (*threads)(struct insp_target *target, struct insp_pool *pool,
 		       struct insp_threads *ret, struct insp_error *err);
+
+	/* Fills what it knows; cannot fail. May be NULL. */
+	void (*info)(struct insp_target *target, struct insp_pool *pool,
+		     struct insp_target_info *ret);
+
+	/* The kernel's books: smaps, status, cgroup. NULL: none kept (a core). */
+	int (*usage)(struct insp_target *target, struct insp_pool *pool, struct insp_usage *ret,
+		     struct insp_error *err);
 
 	/* A descriptor open for reading (gives), or a negative enum insp_code. */
 	int (*open_file)(struct insp_target *target, enum insp_target_file which,
