@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "command/heap_common.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fmt.h"
+#include "symbol/symbols.h"
+
+static const char *sureness(int confidence)
+{
+	return confidence >= 95 ? "certain" : confidence >= 75 ? "sure" : confidence >= 50 ? "likely" : "a guess";
+}
+
+void insp_report_allocators(struct insp_report *report, const struct insp_snapshot *snapshot)
+{
+	insp_list_begin(report, "allocators", NULL);
+	for (size_t i = 0; i < snapshot->allocators.n; i++) {
+		const struct insp_allocator *a = &snapshot->allocators.items[i];
+		char *title = insp_pool_printf(snapshot->pool, "%s%s%s", a->title,
+					       a->module ? " in " : "", a->module ? a->module : "");
+
+		insp_object_begin(report, NULL, NULL);
+		insp_field_str(report, "title", "allocator", title ? title : a->title);
+		insp_field_str(report, "name", NULL, a->name);
+		insp_field_str(report, "version", NULL, a->version);
+		insp_field_str(report, "module", NULL, a->module);
+		insp_field_i64(report, "confidence", NULL, INSP_T_ID, a->confidence);
+		insp_field_str(report, "sureness", "recognised", sureness(a->confidence));
+		insp_field_str(report, "evidence", "by", a->evidence);
+		insp_field_bool(report, "walked", NULL, a->walked);
+		insp_field_bool(report, "complete", NULL, a->chunks_complete);
+		insp_field_bool(report, "safe_linking", NULL, a->safe_linking);
+		insp_field_u64(report, "mmap_threshold", NULL, INSP_T_BYTES, a->mmap_threshold);
+		insp_field_u64(report, "trim_threshold", NULL, INSP_T_BYTES, a->trim_threshold);
+		insp_field_u64(report, "tcache_count", NULL, INSP_T_COUNT, a->tcache_count);
+		insp_field_u64(report, "n_mmaps", NULL, INSP_T_COUNT, a->n_mmaps);
+		insp_field_u64(report, "mmapped_mem", NULL, INSP_T_BYTES, a->mmapped_mem);
+		if (!a->walked)
+			insp_note(report, INSP_WARNING, "not_walked",
+				  "%s was recognised, but its chunks are not walked: figures leave "
+				  "it out",
+				  a->title);
+		insp_object_end(report);
+	}
+	insp_list_end(report);
+	if (!snapshot->allocators.n)
+		insp_note(report, INSP_WARNING, "no_allocator",
+			  "no allocator was recognised: the program may bring its own, use none, or "
+			  "not have called malloc yet; `maps` and `threads` still work");
+}
+
+static const char *severity_name(enum insp_severity s)
+{
+	return s == INSP_CORRUPTION ? "corruption" : s == INSP_WARNING ? "warning" : "note";
+}
+
+void insp_report_findings(struct insp_report *report, const struct insp_snapshot *snapshot,
+			  size_t limit, const char *empty)
+{
+	static const struct insp_column columns[] = {
+		{"severity", "severity", INSP_T_STR, 0, "note, warning or corruption"},
+		{"code", "finding", INSP_T_STR, 0, "stable name of the finding"},
+		{"addr", "address", INSP_T_ADDR, 0, "where, if it has a place"},
+		{"text", "", INSP_T_STR, INSP_COL_WRAP, "what was found"},
+	};
+	struct insp_table table = INSP_TABLE("findings", "Findings", columns, empty);
+	const struct insp_findings *f = &snapshot->findings;
+	size_t shown = 0;
+
+	insp_table_begin(report, &table);
+	for (int severity = INSP_CORRUPTION; severity >= INSP_NOTE; severity--)
+		for (size_t i = 0; i < f->n; i++) {
+			if ((int)f->items[i].severity != severity || (limit && shown >= limit))
+				continue;
+			insp_cell_str(report, severity_name(f->items[i].severity));
+			insp_cell_str(report, f->items[i].code);
+			if (f->items[i].addr)
+				insp_cell_u64(report, f->items[i].addr);
+			else
+				insp_cell_unknown(report);
+			insp_cell_str(report, f->items[i].text);
+			insp_row_end(report);
+			shown++;
+		}
+	insp_table_end(report);
+	if (shown < f->n + f->dropped)
+		insp_table_cut(report, shown, f->n + f->dropped, "heap verify lists them");
+}
+
+int insp_arena_find(const struct insp_snapshot *snapshot, const char *name, uint32_t *ret,
+		    struct insp_error *err)
+{
+	uint64_t number;
+	const char *digits = strncmp(name, "arena ", 6) == 0 ? name + 6 : name;
+
+	for (size_t i = 0; i < snapshot->arenas.n; i++)
+		if (!strcmp(snapshot->arenas.items[i].name, name)) {
+			*ret = (uint32_t)i;
+			return 0;
+		}
+	if (!insp_parse_u64(digits, &number, NULL) && number < snapshot->arenas.n) {
+		*ret = (uint32_t)number;
+		return 0;
+	}
+	return insp_fail(err, INSP_E_USAGE, "there is no arena '%s'; `heap arenas` lists %zu", name,
+			 snapshot->arenas.n);
+}
+
+const struct insp_thread *insp_thread_of_stack(const struct insp_snapshot *snapshot, uint64_t addr)
+{
+	const struct insp_thread *best = NULL;
+
+	/* Kernels merge neighbouring stacks into one mapping: the nearest stack pointer below. */
+	for (size_t i = 0; i < snapshot->threads.n; i++) {
+		const struct insp_thread *t = &snapshot->threads.items[i];
+
+		if (!t->have_regs || addr < t->stack_start || addr >= t->stack_end)
+			continue;
+		if (!best || (t->regs[INSP_REG_RSP] <= addr &&
+			      t->regs[INSP_REG_RSP] > best->regs[INSP_REG_RSP]))
+			best = t;
+	}
+	return best;
+}
+
+static const char *describe_chunk(const struct insp_snapshot *snapshot, struct insp_pool *pool,
+				  int64_t id, uint64_t addr)
+{
+	struct insp_chunk c;
+	const char *arena;
+
+	insp_chunks_get(snapshot->chunks, (uint32_t)id, &c);
+	arena = c.arena < snapshot->arenas.n ? snapshot->arenas.items[c.arena].name : "?";
+	if (addr < c.mem)
+		return insp_pool_printf(pool, "head of chunk %#" PRIx64 " (%s, %" PRIu64 " B, %s)",
+					c.mem, insp_chunk_state_title(c.state), c.size, arena);
+	if (addr == c.mem)
+		return insp_pool_printf(pool, "chunk, %s, %" PRIu64 " B, %s",
+					insp_chunk_state_title(c.state), c.size, arena);
+	return insp_pool_printf(pool, "chunk %#" PRIx64 " + %" PRIu64 " (%s, %" PRIu64 " B, %s)",
+				c.mem, addr - c.mem, insp_chunk_state_title(c.state), c.size, arena);
+}
+
+const char *insp_describe_addr(const struct insp_snapshot *snapshot, struct insp_symbols *symbols,
+			       struct insp_pool *pool, uint64_t addr)
+{
+	const struct insp_region *region = insp_regions_find(&snapshot->regions, addr);
+	const struct insp_module *module = insp_modules_find(&snapshot->modules, addr);
+	const struct insp_thread *thread;
+	struct insp_symbol symbol;
+	size_t hint = SIZE_MAX;
+	int64_t id = insp_chunks_owner(snapshot->chunks, addr, &hint);
+
+	if (id < 0)
+		id = insp_chunks_at(snapshot->chunks, addr);
+	if (id >= 0)
+		return describe_chunk(snapshot, pool, id, addr);
+	if (symbols && region && !insp_symbols_at(symbols, addr, &symbol))
+		return insp_pool_printf(pool, "%s + %#" PRIx64 " (%s)", symbol.name,
+					addr - symbol.start,
+					insp_module_basename(symbol.module));
+	if (region && module && !insp_region_anonymous(region))
+		return insp_pool_printf(pool, "%s + %#" PRIx64, insp_module_basename(module),
+					addr - module->start);
+	thread = insp_thread_of_stack(snapshot, addr);
+	if (thread)
+		return insp_pool_printf(pool, "stack of thread %d (%s)", thread->tid, thread->name);
+	if (region)
+		return insp_pool_printf(pool, "%s + %#" PRIx64,
+					region->name[0] ? region->name : "anonymous mapping",
+					addr - region->start);
+	return "not mapped";
+}
