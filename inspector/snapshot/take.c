@@ -130,6 +130,16 @@ static bool may_hold_pointers(const struct insp_region *r)
 	       !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE));
 }
 
+/* Where chunks may lie. Cheap, and repeated in the pause: a heap may have grown until then. */
+static void add_pointer_ranges(struct insp_snapshot *s)
+{
+	for (size_t i = 0; i < s->regions.n; i++)
+		if (may_hold_pointers(&s->regions.items[i]) &&
+		    !(s->regions.items[i].flags & INSP_REGION_STACK))
+			insp_pointers_add_range(s->pointers, s->regions.items[i].start,
+						s->regions.items[i].end);
+}
+
 static uint64_t count_pointers_bytes(const struct insp_snapshot *s)
 {
 	uint64_t bytes = 0;
@@ -184,11 +194,7 @@ static int prepare(struct take *t, struct insp_error *err)
 		s->pointers = insp_pointers_create();
 		if (!s->pointers)
 			return insp_fail(err, INSP_E_NOMEM, "out of memory for pointers");
-		for (size_t i = 0; i < s->regions.n; i++)
-			if (may_hold_pointers(&s->regions.items[i]) &&
-			    !(s->regions.items[i].flags & INSP_REGION_STACK))
-				insp_pointers_add_range(s->pointers, s->regions.items[i].start,
-							s->regions.items[i].end);
+		add_pointer_ranges(s);
 		insp_pointers_prefault(s->pointers, (size_t)(heap_bytes / 32),
 				       (size_t)(heap_bytes / 4096) + 1024);
 		t->covered.pointers = s->pointers;
@@ -298,6 +304,8 @@ static int collect(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 		insp_space_invalidate(t->space);
+		if (s->pointers)
+			add_pointer_ranges(s);
 	}
 	if (t->target->ops->threads) {
 		rc = t->target->ops->threads(t->target, s->pool, &s->threads, err);
