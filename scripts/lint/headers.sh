@@ -24,7 +24,7 @@ compiles()
 	fi
 }
 
-for header in $(find inspector include -name '*.h' | sort); do
+for header in $(find inspector include -name "*.h" 2>/dev/null | sort); do
 	compiler="$CC -std=gnu11 -x c"
 	compiles "$header"
 	case $header in
