@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * mix: a heap with a bit of everything, the same in every run: small and large chunks in use, tcache,
- * fastbins, unsorted, small and large bins, mmapped chunks, a second arena with a thread in it.
+ * mix: a heap with a bit of everything, the same in every run: small and large chunks in use,
+ * tcache, fastbins, unsorted, small and large bins, mmapped chunks, a second arena with a thread in
+ * it.
  */
 /* variant static: -static */
 #include <pthread.h>
@@ -61,16 +62,16 @@ int main(void)
 	fill(medium, 20, 1500);
 	fill(large, 12, 20000);
 	fill(mapped, 3, 300000);
-	drop(small, 60, 2);	/* 7 to the tcache, the rest to the unsorted bin */
+	drop(small, 60, 2); /* 7 to the tcache, the rest to the unsorted bin */
 	drop(medium, 20, 3);
 	drop(large, 12, 4);
 	kept[0] = realloc(kept[0], 100000); /* sorts the unsorted bin into small and large */
 	drop(medium + 1, 19, 3);
-	drop(fast, 20, 1);	/* 7 to the tcache, 13 to a fastbin */
+	drop(fast, 20, 1); /* 7 to the tcache, 13 to a fastbin */
 	if (pthread_create(&thread, NULL, thread_main, NULL))
 		return 1;
 	pthread_barrier_wait(&done);
-	victim_ready("\"kept\":\"%p\",\"large\":\"%p\",\"mapped\":\"%p\",\"freed\":\"%p\"", kept[1], large[1],
-		     mapped[0], (void *)((char *)large[1] - 20016));
+	victim_ready("\"kept\":\"%p\",\"large\":\"%p\",\"mapped\":\"%p\",\"freed\":\"%p\"", kept[1],
+		     large[1], mapped[0], (void *)((char *)large[1] - 20016));
 	victim_wait();
 }

@@ -47,14 +47,16 @@ static inline __attribute__((format(printf, 1, 2))) void victim_ready(const char
 {
 #ifdef __GLIBC__
 	struct mallinfo2 m = mallinfo2();
-	int n = snprintf(victim_line, sizeof(victim_line),
-			 "{\"ready\":true,\"pid\":%d,\"mallinfo\":{\"arena\":%zu,\"ordblks\":%zu,"
-			 "\"smblks\":%zu,\"hblks\":%zu,\"hblkhd\":%zu,\"fsmblks\":%zu,\"uordblks\":%zu,"
-			 "\"fordblks\":%zu,\"keepcost\":%zu}",
-			 (int)getpid(), m.arena, m.ordblks, m.smblks, m.hblks, m.hblkhd, m.fsmblks,
-			 m.uordblks, m.fordblks, m.keepcost);
+	int n = snprintf(
+		victim_line, sizeof(victim_line),
+		"{\"ready\":true,\"pid\":%d,\"mallinfo\":{\"arena\":%zu,\"ordblks\":%zu,"
+		"\"smblks\":%zu,\"hblks\":%zu,\"hblkhd\":%zu,\"fsmblks\":%zu,\"uordblks\":%zu,"
+		"\"fordblks\":%zu,\"keepcost\":%zu}",
+		(int)getpid(), m.arena, m.ordblks, m.smblks, m.hblks, m.hblkhd, m.fsmblks,
+		m.uordblks, m.fordblks, m.keepcost);
 #else
-	int n = snprintf(victim_line, sizeof(victim_line), "{\"ready\":true,\"pid\":%d", (int)getpid());
+	int n = snprintf(victim_line, sizeof(victim_line), "{\"ready\":true,\"pid\":%d",
+			 (int)getpid());
 #endif
 
 	if (fmt) {
