@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * core: a core file as a target. Written by the kernel, by gcore or by ourselves; perhaps
+ * compressed as systemd-coredump stores them, perhaps cut short.
+ *
+ * The file is mapped, never read as a whole: opening costs its program headers. What the core
+ * leaves out (text of libraries, by the default coredump_filter) is taken from the files that
+ * NT_FILE names, if the first page says that they are still the same files.
+ *
+ * Three kinds of missing bytes are told apart:
+ *   not dumped, file behind it     INSP_PAGE_FILE: the file has them
+ *   not dumped, anonymous          INSP_PAGE_SWAPPED: they existed and are not here
+ *   beyond the end of the file     the same: the core was cut short, and we say so
+ */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/procfs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/pool.h"
+#include "base/vec.h"
+#include "target/core_unpack.h"
+#include "target/target.h"
+
+#define PAGE	       4096u
+#define MAX_SEGMENTS   (1u << 20)
+#define MAX_FILES      (1u << 20)
+#define MAX_THREADS    (1u << 18)
+#define DEFAULT_STACK  (64u << 10)
+
+struct segment {
+	uint64_t start, end;
+	uint64_t offset, filesz; /* bytes of the core that hold it, clipped to the file */
+};
+
+struct mapped_file {
+	uint64_t start, end, offset;
+	const char *name;
+	bool deleted;
+};
+
+struct core {
+	struct insp_pool *pool;
+	const uint8_t *map;
+	uint64_t size; /* of the file */
+	INSP_VEC(struct segment) segments; /* sorted by start */
+	INSP_VEC(struct mapped_file) files; /* sorted by start */
+	struct insp_regions regions;
+	struct insp_threads threads;
+	const char *cmdline, *exe;
+	bool truncated;
+};
+
+static bool core_claims(const char *spec)
+{
+	struct stat st;
+
+	return stat(spec, &st) == 0 && S_ISREG(st.st_mode) && insp_core_is_one(spec);
+}
+
+/* A piece of the file, or NULL when it does not lie inside. */
+static const void *piece(const struct core *c, uint64_t offset, uint64_t size_bytes)
+{
+	if (offset > c->size || size_bytes > c->size - offset)
+		return NULL;
+	return c->map + offset;
+}
+
+static int fail_cut(const char *what, const char *spec, struct insp_error *err)
+{
+	return insp_fail(err, INSP_E_CORRUPT, "core '%s': %s lies beyond the end of the file", spec,
+			 what);
+}
+
+/* NT_PRSTATUS: one thread with its registers, in the kernel's order. */
+static int add_thread(struct core *c, const uint8_t *desc, size_t n)
+{
+	struct elf_prstatus st;
+	struct insp_thread *t;
+	const unsigned long long *r;
+
+	if (n < sizeof(st) || c->threads.n >= MAX_THREADS)
+		return 0; /* another architecture's: no registers rather than wrong ones */
+	memcpy(&st, desc, sizeof(st));
+	t = insp_vec_push(&c->threads);
+	if (!t)
+		return INSP_E_NOMEM;
+	r = (const unsigned long long *)&st.pr_reg;
+	t->tid = t->ns_tid = st.pr_pid;
+	t->state = '-';
+	t->have_regs = true;
+	t->cpu_ns = ((uint64_t)st.pr_utime.tv_sec + (uint64_t)st.pr_stime.tv_sec) * 1000000000 +
+		    ((uint64_t)st.pr_utime.tv_usec + (uint64_t)st.pr_stime.tv_usec) * 1000;
+	/* struct user_regs_struct (sys/user.h): r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi
+	   rdi orig_rax rip cs eflags rsp ss fs_base ... */
+	t->regs[INSP_REG_R15] = r[0];
+	t->regs[INSP_REG_R14] = r[1];
+	t->regs[INSP_REG_R13] = r[2];
+	t->regs[INSP_REG_R12] = r[3];
+	t->regs[INSP_REG_RBP] = r[4];
+	t->regs[INSP_REG_RBX] = r[5];
+	t->regs[INSP_REG_R11] = r[6];
+	t->regs[INSP_REG_R10] = r[7];
+	t->regs[INSP_REG_R9] = r[8];
+	t->regs[INSP_REG_R8] = r[9];
+	t->regs[INSP_REG_RAX] = r[10];
+	t->regs[INSP_REG_RCX] = r[11];
+	t->regs[INSP_REG_RDX] = r[12];
+	t->regs[INSP_REG_RSI] = r[13];
+	t->regs[INSP_REG_RDI] = r[14];
+	t->orig_rax = r[15];
+	t->regs[INSP_REG_RIP] = r[16];
+	t->regs[INSP_REG_RSP] = r[19];
+	t->fs_base = r[21];
+	t->syscall = (int64_t)t->orig_rax >= 0 ? (int64_t)t->orig_rax : -1;
+	if (t->syscall >= 0) {
+		static const enum insp_reg args[] = {INSP_REG_RDI, INSP_REG_RSI, INSP_REG_RDX,
+						     INSP_REG_R10, INSP_REG_R8, INSP_REG_R9};
+
+		for (size_t i = 0; i < 6; i++)
+			t->syscall_args[i] = t->regs[args[i]];
+	}
+	return 0;
+}
+
+static int read_psinfo(struct core *c, struct insp_target *target, const uint8_t *desc, size_t n)
+{
+	struct elf_prpsinfo ps;
+
+	if (n < sizeof(ps))
+		return 0;
+	memcpy(&ps, desc, sizeof(ps));
+	target->pid = target->ns_pid = ps.pr_pid;
+	snprintf(target->comm, sizeof(target->comm), "%.*s", (int)sizeof(ps.pr_fname), ps.pr_fname);
+	c->cmdline = insp_pool_strndup(c->pool, ps.pr_psargs, sizeof(ps.pr_psargs));
+	return c->cmdline ? 0 : INSP_E_NOMEM;
+}
+
+/* NT_FILE: count, page size, count times {start, end, offset in pages}, then the names. */
+static int read_files(struct core *c, const uint8_t *desc, size_t n)
+{
+	static const char gone[] = " (deleted)";
+	uint64_t head[2], entry[3];
+	const char *names, *end = (const char *)desc + n;
+
+	if (n < sizeof(head))
+		return 0;
+	memcpy(head, desc, sizeof(head));
+	if (head[0] > MAX_FILES || head[0] > (n - sizeof(head)) / sizeof(entry) || !head[1])
+		return 0;
+	names = (const char *)desc + sizeof(head) + head[0] * sizeof(entry);
+	for (uint64_t i = 0; i < head[0] && names < end; i++) {
+		size_t len = strnlen(names, (size_t)(end - names));
+		struct mapped_file *f = insp_vec_push(&c->files);
+
+		if (!f)
+			return INSP_E_NOMEM;
+		memcpy(entry, desc + sizeof(head) + i * sizeof(entry), sizeof(entry));
+		f->start = entry[0];
+		f->end = entry[1];
+		f->offset = entry[2] * head[1];
+		f->deleted = len > sizeof(gone) &&
+			     !memcmp(names + len - (sizeof(gone) - 1), gone, sizeof(gone) - 1);
+		f->name = insp_pool_strndup(c->pool, names,
+					    f->deleted ? len - (sizeof(gone) - 1) : len);
+		if (!f->name)
+			return INSP_E_NOMEM;
+		names += len + 1;
+	}
+	return 0;
+}
+
+static int read_note(struct core *c, struct insp_target *target, uint32_t type, const uint8_t *desc,
+		     size_t n)
+{
+	switch (type) {
+	case NT_PRSTATUS:
+		return add_thread(c, desc, n);
+	case NT_PRPSINFO:
+		return read_psinfo(c, target, desc, n);
+	case NT_FILE:
+		return read_files(c, desc, n);
+	default:
+		return 0;
+	}
+}
+
+static int read_notes(struct core *c, struct insp_target *target, const Elf64_Phdr *ph,
+		      struct insp_error *err)
+{
+	uint64_t at = ph->p_offset, end = ph->p_offset + ph->p_filesz;
+
+	if (end < at || end > c->size)
+		return fail_cut("the note segment", target->spec, err);
+	while (end - at >= sizeof(Elf64_Nhdr)) {
+		Elf64_Nhdr nh;
+		uint64_t name_at = at + sizeof(nh), desc_at, next;
+		int rc;
+
+		memcpy(&nh, c->map + at, sizeof(nh));
+		desc_at = name_at + (((uint64_t)nh.n_namesz + 3) & ~UINT64_C(3));
+		next = desc_at + (((uint64_t)nh.n_descsz + 3) & ~UINT64_C(3));
+		if (desc_at > end || desc_at + nh.n_descsz > end)
+			break;
+		if (nh.n_namesz == 5 && !memcmp(c->map + name_at, "CORE", 5)) {
+			rc = read_note(c, target, nh.n_type, c->map + desc_at, nh.n_descsz);
+			if (rc)
+				return insp_fail(err, rc, "out of memory for the notes of the core");
+		}
+		if (next > end)
+			break;
+		at = next;
+	}
+	return 0;
+}
+
+static int add_segment(struct core *c, const Elf64_Phdr *ph, struct insp_error *err)
+{
+	struct segment *s;
+	struct insp_region *r;
+	uint64_t end = ph->p_vaddr + ph->p_memsz;
+
+	if (!ph->p_memsz || end < ph->p_vaddr || ph->p_vaddr % PAGE || end % PAGE)
+		return 0; /* an odd one says nothing that could be used */
+	s = insp_vec_push(&c->segments);
+	r = insp_vec_push(&c->regions);
+	if (!s || !r)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the segments of the core");
+	s->start = ph->p_vaddr;
+	s->end = end;
+	s->offset = ph->p_offset;
+	s->filesz = ph->p_filesz < ph->p_memsz ? ph->p_filesz : ph->p_memsz;
+	if (s->offset > c->size)
+		s->offset = c->size;
+	if (s->filesz > c->size - s->offset) {
+		s->filesz = (c->size - s->offset) & ~(uint64_t)(PAGE - 1);
+		c->truncated = true;
+	}
+	r->start = s->start;
+	r->end = s->end;
+	r->name = "";
+	r->prot = (ph->p_flags & PF_R ? INSP_PROT_READ : 0u) |
+		  (ph->p_flags & PF_W ? INSP_PROT_WRITE : 0u) |
+		  (ph->p_flags & PF_X ? INSP_PROT_EXEC : 0u);
+	return 0;
+}
+
+static int segment_compare(const void *a, const void *b)
+{
+	/* Works for segments, regions and files: all begin with the start address. */
+	uint64_t x, y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return x < y ? -1 : x > y;
+}
+
+/* Sorts, drops overlaps, gives regions the names of NT_FILE and marks the main stack. */
+static void finish_regions(struct core *c)
+{
+	size_t kept = 0;
+
+	if (c->segments.n) {
+		qsort(c->segments.items, c->segments.n, sizeof(*c->segments.items), segment_compare);
+		qsort(c->regions.items, c->regions.n, sizeof(*c->regions.items), segment_compare);
+	}
+	if (c->files.n)
+		qsort(c->files.items, c->files.n, sizeof(*c->files.items), segment_compare);
+	for (size_t i = 0; i < c->regions.n; i++) {
+		if (kept && c->regions.items[i].start < c->regions.items[kept - 1].end)
+			continue;
+		c->regions.items[kept] = c->regions.items[i];
+		c->segments.items[kept++] = c->segments.items[i];
+	}
+	c->regions.n = c->segments.n = kept;
+	for (size_t i = 0, f = 0; i < kept; i++) {
+		struct insp_region *r = &c->regions.items[i];
+
+		while (f < c->files.n && c->files.items[f].end <= r->start)
+			f++;
+		if (f == c->files.n || c->files.items[f].start > r->start)
+			continue;
+		r->name = c->files.items[f].name;
+		r->offset = c->files.items[f].offset + (r->start - c->files.items[f].start);
+		r->inode = UINT64_MAX; /* a core does not say; not anonymous is what matters */
+		if (c->files.items[f].deleted)
+			r->flags |= INSP_REGION_DELETED;
+	}
+	if (c->threads.n) {
+		uint64_t sp = c->threads.items[0].regs[INSP_REG_RSP];
+		struct insp_region *r = (struct insp_region *)insp_regions_find(&c->regions, sp);
+
+		/* The crashing thread comes first; the main stack is the highest writable mapping. */
+		for (size_t i = kept; i-- > 0;)
+			if (c->regions.items[i].prot & INSP_PROT_WRITE) {
+				if (r == &c->regions.items[i])
+					r->flags |= INSP_REGION_STACK;
+				break;
+			}
+	}
+}
+
+static int parse(struct core *c, struct insp_target *target, struct insp_error *err)
+{
+	const Elf64_Ehdr *eh = piece(c, 0, sizeof(*eh));
+	uint64_t phnum;
+
+	if (!eh || memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 || eh->e_type != ET_CORE)
+		return insp_fail(err, INSP_E_CORRUPT, "'%s' is not a core file", target->spec);
+	if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_machine != EM_X86_64 ||
+	    eh->e_phentsize != sizeof(Elf64_Phdr))
+		return insp_fail(err, INSP_E_UNSUPPORTED,
+				 "core '%s' is of another architecture: only x86-64 is understood",
+				 target->spec);
+	phnum = eh->e_phnum;
+	if (phnum == PN_XNUM) {
+		const Elf64_Shdr *sh = piece(c, eh->e_shoff, sizeof(*sh));
+
+		if (!sh)
+			return fail_cut("the section header", target->spec, err);
+		phnum = sh->sh_info;
+	}
+	if (phnum > MAX_SEGMENTS || !piece(c, eh->e_phoff, phnum * sizeof(Elf64_Phdr)))
+		return fail_cut("the table of segments", target->spec, err);
+	for (int pass = 0; pass < 2; pass++)
+		for (uint64_t i = 0; i < phnum; i++) {
+			Elf64_Phdr ph;
+			int rc = 0;
+
+			memcpy(&ph, c->map + eh->e_phoff + i * sizeof(ph), sizeof(ph));
+			if (pass == 0 && ph.p_type == PT_NOTE)
+				rc = read_notes(c, target, &ph, err);
+			else if (pass == 1 && ph.p_type == PT_LOAD)
+				rc = add_segment(c, &ph, err);
+			if (rc)
+				return rc;
+		}
+	if (!c->regions.n)
+		return insp_fail(err, INSP_E_CORRUPT, "core '%s' holds no memory", target->spec);
+	finish_regions(c);
+	return 0;
+}
+
+static int core_open(struct insp_target *target, const char *spec, struct insp_error *err)
+{
+	struct core *c = calloc(1, sizeof(*c));
+	struct stat st;
+	int fd, rc;
+
+	target->priv = c;
+	if (!c || !(c->pool = insp_pool_create()))
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	fd = insp_core_open_file(spec, err);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st)) {
+		rc = insp_fail_errno(err, INSP_E_IO, errno, "core '%s'", spec);
+		(void)close(fd);
+		return rc;
+	}
+	c->size = (uint64_t)st.st_size;
+	c->map = c->size ? mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+	(void)close(fd);
+	if (c->map == MAP_FAILED) {
+		c->map = NULL;
+		return insp_fail(err, INSP_E_IO, "core '%s' cannot be mapped", spec);
+	}
+	rc = parse(c, target, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < c->files.n; i++) /* the program is the file mapped first */
+		if (!c->exe && c->files.items[i].offset == 0)
+			c->exe = c->files.items[i].name;
+	if (c->truncated)
+		insp_log(INSP_LOG_WARN, "core '%s' is cut short: what lies behind its end is missing",
+			 spec);
+	return 0;
+}
+
+static void core_close(struct insp_target *target)
+{
+	struct core *c = target->priv;
+
+	if (!c)
+		return;
+	if (c->map)
+		munmap((void *)c->map, c->size);
+	insp_vec_free(&c->segments);
+	insp_vec_free(&c->files);
+	insp_vec_free(&c->regions);
+	insp_vec_free(&c->threads);
+	insp_pool_destroy(c->pool);
+	free(c);
+}
+
+static const struct segment *segment_at(const struct core *c, uint64_t addr)
+{
+	const struct insp_region *r = insp_regions_find(&c->regions, addr);
+
+	return r ? &c->segments.items[r - c->regions.items] : NULL;
+}
+
+static size_t core_read(struct insp_target *target, uint64_t addr, void *buf, size_t size_bytes)
+{
+	const struct core *c = target->priv;
+	size_t done = 0;
+
+	while (done < size_bytes) {
+		const struct segment *s = segment_at(c, addr + done);
+		uint64_t off, n;
+
+		if (!s)
+			break;
+		off = addr + done - s->start;
+		if (off >= s->filesz)
+			break;
+		n = s->filesz - off;
+		if (n > size_bytes - done)
+			n = size_bytes - done;
+		memcpy((uint8_t *)buf + done, c->map + s->offset + off, n);
+		done += n;
+	}
+	return done;
+}
+
+static int core_pages(struct insp_target *target, uint64_t addr, size_t npages, uint8_t *ret)
+{
+	const struct core *c = target->priv;
+
+	for (size_t i = 0; i < npages; i++, addr += PAGE) {
+		const struct insp_region *r = insp_regions_find(&c->regions, addr);
+		const struct segment *s;
+
+		ret[i] = INSP_PAGE_SWAPPED;
+		if (!r)
+			continue;
+		s = &c->segments.items[r - c->regions.items];
+		if (addr - s->start < s->filesz)
+			ret[i] = INSP_PAGE_PRESENT;
+		else if (!insp_region_anonymous(r))
+			ret[i] = INSP_PAGE_FILE;
+	}
+	return 0;
+}
+
+static int core_regions(struct insp_target *target, struct insp_pool *pool,
+			struct insp_regions *ret, struct insp_error *err)
+{
+	const struct core *c = target->priv;
+
+	ret->items = insp_pool_memdup(pool, c->regions.items, c->regions.n * sizeof(*ret->items));
+	if (!ret->items)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the map of the core");
+	ret->n = ret->cap = c->regions.n;
+	for (size_t i = 0; i < ret->n; i++) {
+		ret->items[i].name = insp_pool_strdup(pool, ret->items[i].name);
+		if (!ret->items[i].name)
+			return insp_fail(err, INSP_E_NOMEM, "out of memory for the map of the core");
+	}
+	return 0;
+}
+
+/* Stack bytes are copied, as a live target's are, so that they outlive the core. */
+static int fill_stack(const struct core *c, struct insp_pool *pool, struct insp_thread *t)
+{
+	uint64_t from = t->regs[INSP_REG_RSP] - INSP_RED_ZONE_BYTES;
+	const struct insp_region *r = insp_regions_find(&c->regions, t->regs[INSP_REG_RSP]);
+	const struct segment *s;
+	uint64_t n;
+
+	if (!r)
+		return 0;
+	t->stack_start = r->start;
+	t->stack_end = r->end;
+	if (from < r->start)
+		from = r->start;
+	s = &c->segments.items[r - c->regions.items];
+	if (from - s->start >= s->filesz)
+		return 0;
+	n = s->filesz - (from - s->start);
+	if (n > DEFAULT_STACK)
+		n = DEFAULT_STACK;
+	t->stack_bytes = insp_pool_memdup(pool, c->map + s->offset + (from - s->start), n);
+	if (!t->stack_bytes)
+		return INSP_E_NOMEM;
+	t->stack_addr = from;
+	t->stack_len = n;
+	return 0;
+}
+
+static int core_threads(struct insp_target *target, struct insp_pool *pool,
+			struct insp_threads *ret, struct insp_error *err)
+{
+	const struct core *c = target->priv;
+
+	ret->items = insp_pool_memdup(pool, c->threads.items, c->threads.n * sizeof(*ret->items));
+	if (!ret->items)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the threads of the core");
+	ret->n = ret->cap = c->threads.n;
+	for (size_t i = 0; i < ret->n; i++) {
+		memcpy(ret->items[i].name, target->comm, sizeof(ret->items[i].name));
+		if (fill_stack(c, pool, &ret->items[i]))
+			return insp_fail(err, INSP_E_NOMEM, "out of memory for the stacks of the core");
+	}
+	return 0;
+}
+
+static void core_info(struct insp_target *target, struct insp_pool *pool,
+		      struct insp_target_info *ret)
+{
+	const struct core *c = target->priv;
+
+	ret->exe = insp_pool_strdup(pool, c->exe);
+	ret->cmdline = insp_pool_strdup(pool, c->cmdline);
+}
+
+/* Is the file still the one that was mapped? Its first page in the core, where it is, decides. */
+static bool same_file(const struct core *c, const char *name, int fd)
+{
+	for (size_t i = 0; i < c->files.n; i++) {
+		const struct mapped_file *f = &c->files.items[i];
+		const struct segment *s;
+		uint8_t page[PAGE];
+		ssize_t n;
+
+		if (f->offset || strcmp(f->name, name) != 0)
+			continue;
+		s = segment_at(c, f->start);
+		if (!s || f->start - s->start + PAGE > s->filesz)
+			continue;
+		n = pread(fd, page, sizeof(page), 0);
+		return n > 0 && !memcmp(page, c->map + s->offset + (f->start - s->start), (size_t)n);
+	}
+	return true;
+}
+
+static int core_open_file(struct insp_target *target, enum insp_target_file which,
+			  const struct insp_region *region, struct insp_error *err)
+{
+	const struct core *c = target->priv;
+	const char *name = which == INSP_TARGET_EXE ? c->exe : region->name;
+	int fd;
+
+	if (!name || name[0] != '/')
+		return insp_fail(err, INSP_E_NOTFOUND, "no file is named");
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return insp_fail_errno(err, INSP_E_NOTFOUND, errno, "'%s'", name);
+	if (!same_file(c, name, fd)) {
+		(void)close(fd);
+		return insp_fail(err, INSP_E_NOTFOUND, "'%s' is not the file that was mapped", name);
+	}
+	return fd;
+}
+
+const struct insp_target_ops insp_target_core = {
+	.name = "core",
+	.title = "core file",
+	.claims = core_claims,
+	.open = core_open,
+	.close = core_close,
+	.read = core_read,
+	.regions = core_regions,
+	.pages = core_pages,
+	.threads = core_threads,
+	.info = core_info,
+	.open_file = core_open_file,
+};
