@@ -12,8 +12,10 @@
 struct insp_module {
 	const char *path;	  /* as the target sees it; "[vdso]" */
 	uint64_t start, end;	  /* hull of its mappings; others may lie in between */
+	uint64_t bias;		  /* added to an address in the file gives the target's; 0 for ET_EXEC */
 	uint64_t inode;
 	uint32_t dev_major, dev_minor;
+	uint16_t machine;	  /* e_machine of its ELF header; 0 unknown */
 	uint8_t build_id[32];	  /* empty when the file has none or could not be read */
 	uint32_t build_id_bytes;
 	bool deleted;		  /* unlinked or replaced on disk */
