@@ -37,6 +37,9 @@ int insp_symbols_create(struct insp_target *target, const struct insp_regions *r
 			struct insp_error *err) insp_must_check;
 void insp_symbols_destroy(struct insp_symbols *symbols);
 
+/* The list it was made with: a view. */
+const struct insp_modules *insp_symbols_modules(const struct insp_symbols *symbols);
+
 struct insp_symbol {
 	const char *name;     /* demangled; view until the next call with the same symbols */
 	const char *linkage_name; /* as in the symbol table */
@@ -67,14 +70,33 @@ int insp_symbols_frames(struct insp_symbols *symbols, struct insp_pool *pool, ui
 			uint64_t sp, bool is_activation, uint32_t flags,
 			struct insp_frames *frames) insp_must_check;
 
-/* The Dwfl inside, for stack/unwind_libdw.c: a view. */
+/*
+ * For stack/. The Dwfl inside: a view. It can be attached to thread state only once, so whoever
+ * does it passes the slot as argument and finds its own state through it at each call.
+ */
 struct Dwfl;
 struct Dwfl *insp_symbols_dwfl(struct insp_symbols *symbols);
+void **insp_symbols_slot(struct insp_symbols *symbols);
+
+/* Where a module's unwind table lies in the target, and the bytes of the file: for an unwinder
+   that searches the table itself. All views. INSP_E_NOTFOUND. */
+struct insp_unwind_table {
+	uint64_t eh_frame_hdr, size_bytes; /* address in the target */
+	uint64_t start, end;		   /* of the module's code */
+};
+int insp_symbols_unwind_table(struct insp_symbols *symbols, const struct insp_module *module,
+			      struct insp_unwind_table *ret) insp_must_check;
+
+/* Bytes of the target that do not change: from the file behind the address where that is
+   possible, else from memory. All of it, or INSP_E_FAULT. */
+int insp_symbols_read(struct insp_symbols *symbols, uint64_t addr, void *buf, size_t size_bytes)
+	insp_must_check;
 
 /* Debug info state of a module, for `maps`, `doctor`: "dwarf", "symtab", "dynsym", "none". */
 const char *insp_symbols_quality(struct insp_symbols *symbols, const struct insp_module *module);
 
-/* "operator new(unsigned long)" for "_Znwm"; s itself when it is not mangled. View in pool. */
+/* "operator new(unsigned long)" for "_Znwm", without a symbol version ("memcpy" for
+   "memcpy@@GLIBC_2.14"); s itself when there is nothing to do, else a view in pool. */
 const char *insp_demangle(struct insp_pool *pool, const char *s);
 
 #endif

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * symbols_priv: what the files of symbol/ share. Nobody else includes this.
+ *
+ *     symbols.c      the Dwfl, files of modules, everything public
+ *     symtab.c       symbol tables, sorted
+ *     scopes.c       DWARF: pc -> compilation unit -> function -> inlined calls -> lines
+ *     dwarf_types.c  DWARF: struct -> member -> offset
+ *     modules.c      mappings -> modules
+ *     demangle.c     mangled names -> names
+ */
+#ifndef INSP_SYMBOL_SYMBOLS_PRIV_H
+#define INSP_SYMBOL_SYMBOLS_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <elfutils/libdwfl.h>
+
+#include "base/vec.h"
+#include "symbol/symbols.h"
+
+struct insp_space;
+
+/* One symbol; name is a view into the ELF file. */
+struct insp_sym {
+	uint64_t start;	   /* address in the target */
+	uint32_t size_bytes; /* clamped */
+	uint32_t rank;	   /* smaller is the better name among those of one address */
+	const char *name;
+};
+
+/* Invariant: sorted by start, then rank. */
+struct insp_symtab {
+	struct insp_sym *items;
+	size_t n, cap;
+	bool loaded;
+};
+
+/* DWARF of one module, opened when the first line or type is asked for. */
+struct insp_dwarf;
+
+struct insp_dwarf *insp_dwarf_create(Dwarf *dwarf, uint64_t bias);
+void insp_dwarf_destroy(struct insp_dwarf *dwarf);
+
+struct insp_symbols_module {
+	struct insp_symbols *owner;
+	const struct insp_module *module;
+	const struct insp_region *region; /* the first mapping of its file; NULL none */
+	Dwfl_Module *dwfl;
+	uint8_t *image;		/* the file rebuilt from memory, or NULL */
+	struct insp_symtab symtab;
+	struct insp_dwarf *dwarf;
+	bool dwarf_tried;
+};
+
+/* symtab.c */
+void insp_symtab_load(struct insp_symtab *symtab, Dwfl_Module *dwfl);
+const struct insp_sym *insp_symtab_at(const struct insp_symtab *symtab, uint64_t addr);
+const struct insp_sym *insp_symtab_find(const struct insp_symtab *symtab, const char *name);
+
+/* scopes.c */
+struct insp_call {
+	const char *function; /* linkage name, or the plain one; NULL unknown */
+	const char *file;     /* NULL unknown */
+	uint32_t line;
+};
+#define INSP_CALLS_MAX 64
+/* The functions that addr (of the target) lies in: inlined ones first, the real one last. All
+   views. Returns their number; 0: no debug info there. */
+size_t insp_dwarf_calls(struct insp_dwarf *dwarf, uint64_t addr,
+			struct insp_call calls[INSP_CALLS_MAX]);
+
+/* dwarf_types.c */
+struct insp_types;
+struct insp_types *insp_types_create(Dwarf *dwarf);
+void insp_types_destroy(struct insp_types *types);
+int insp_types_member(struct insp_types *types, const char *type, const char *member,
+		      uint64_t *ret);
+struct insp_types *insp_dwarf_types(struct insp_dwarf *dwarf);
+
+/* image.c: an ELF file put together from what of it lies in memory; malloc'ed. */
+uint8_t *insp_image_read(struct insp_target *target, struct insp_space *space,
+			 const struct insp_module *module, size_t *ret_bytes);
+
+/* demangle.c: malloc'ed; without version; NULL when memory is short. */
+char *insp_demangle_dup(const char *s);
+
+#endif
