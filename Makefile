@@ -104,7 +104,7 @@ FLAGS_NOW = $(CC) $(CPPFLAGS) $(ALLCFLAGS) $(SANFLAGS) $(LDFLAGS)
 $(BUILD)/flags: force
 	@$(if $(PKGS_OK),:,echo "libraries are missing; this installs them: scripts/deps.sh build" >&2; exit 1)
 	@mkdir -p $(@D)
-	@$(file >$@.new,$(FLAGS_NOW))cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
+	@$(shell mkdir -p $(@D))$(file >$@.new,$(FLAGS_NOW))cmp -s $@.new $@ || cp $@.new $@; rm -f $@.new
 force:
 
 # Written by the tool from its own command table.
