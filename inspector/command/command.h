@@ -24,6 +24,7 @@
 #include "snapshot/snapshot.h"
 
 struct insp_session; /* front/session.h */
+struct insp_str;
 struct insp_space;
 struct insp_symbols;
 
@@ -39,6 +40,7 @@ enum insp_option_type {
 	INSP_OPT_STATES,   /* uint32_t, set of 1 << enum insp_chunk_state: "in_use,tcache", "free", "used" */
 	INSP_OPT_ARENA,	   /* const char *: name or number; completes to the names in the snapshot */
 	INSP_OPT_FILE,	   /* const char *; completes to files */
+	INSP_OPT_LIST,	   /* struct insp_words: may be given several times */
 };
 
 /* One option, or, with a name in upper case and no dashes, one positional argument. */
@@ -63,6 +65,7 @@ enum insp_command_flags {
 	INSP_COMMAND_GDB = 1 << 2,     /* usable inside GDB */
 	INSP_COMMAND_PROFILE = 1 << 3, /* can also give pprof, folded, flamegraph */
 	INSP_COMMAND_NO_TARGET = 1 << 4, /* one-shot takes no TARGET (help, version) */
+	INSP_COMMAND_DIRECT = 1 << 5, /* reports nothing itself (attach, quit): report is NULL */
 	INSP_COMMAND_ANY = INSP_COMMAND_REPL | INSP_COMMAND_ONESHOT | INSP_COMMAND_GDB,
 };
 
@@ -85,6 +88,8 @@ struct insp_command {
 	const struct insp_option *options; /* ended by INSP_OPTION_END; NULL: none */
 	size_t args_bytes;
 	uint32_t flags;		 /* enum insp_command_flags */
+	const struct insp_table *const *tables; /* what it reports, for the documentation of the JSON;
+						   ended by NULL; may be NULL */
 	unsigned needs;		 /* enum insp_need */
 	unsigned (*needs_of)(const void *args); /* more needs that options bring; may be NULL */
 	int (*run)(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -98,6 +103,12 @@ struct insp_command {
 /* The table, in the order of commands.def; ends with NULL. */
 const struct insp_command *const *insp_commands(void);
 
+/* Words in a pool. All-zero is a valid start. */
+struct insp_words {
+	char **items;
+	size_t n, cap;
+};
+
 /*
  * The command that the first words name; *ret_used is how many words that took. Unique prefixes
  * of each word are enough ("he su"). INSP_E_USAGE, with near misses or the candidates named.
@@ -105,19 +116,47 @@ const struct insp_command *const *insp_commands(void);
 int insp_command_find(int argc, char *const *argv, const struct insp_command **ret, int *ret_used,
 		      struct insp_error *err) insp_must_check;
 
-/*
- * Parses what follows the command's words into args (args_bytes, from pool, defaults set). Words
- * that belong to nobody are left in leftover (front/ looks for its global options and TARGET
- * there): pass NULL to make them an error.
- */
-struct insp_words {
-	char **items;
-	size_t n, cap;
+/* A table of options and the struct that they fill. */
+struct insp_option_set {
+	const struct insp_option *options; /* NULL: none */
+	void *args;
 };
-int insp_command_parse(const struct insp_command *command, int argc, char *const *argv,
-		       struct insp_pool *pool, void **ret_args, struct insp_words *leftover,
-		       struct insp_error *err) insp_must_check;
 
+/*
+ * Parses the options in argv, of the first set that knows each; they may stand anywhere before
+ * "--", may be shortened to a unique prefix, and a flag X is undone by --no-X. Words that are no
+ * options are added to bare. Defaults are the caller's business. Strings live in argv and pool.
+ */
+int insp_options_parse(const struct insp_option_set *sets, size_t nsets, int argc,
+		       char *const *argv, struct insp_pool *pool, struct insp_words *bare,
+		       struct insp_error *err) insp_must_check;
+/* The same for the options before the first other word: *ret_used words of argv. */
+int insp_options_leading(const struct insp_option_set *sets, size_t nsets, int argc,
+			 char *const *argv, struct insp_pool *pool, int *ret_used,
+			 struct insp_error *err) insp_must_check;
+/* Parses one value into its place in args: what the type says, see enum insp_option_type. */
+int insp_option_store(const struct insp_option *option, void *args, const char *text,
+		      struct insp_pool *pool, struct insp_error *err) insp_must_check;
+/* "ADDR", not "limit": does it stand for itself, without dashes? */
+bool insp_option_positional(const struct insp_option *option);
+
+/*
+ * Parses what follows the command's words into args (args_bytes, from pool, defaults set).
+ * globals (may be NULL) are options that every command takes; its args are the caller's and keep
+ * what is not given. With ret_target the last word that is no option is TARGET, or NULL when
+ * there is none; without it (at a prompt) such a word is a positional or an error.
+ */
+int insp_command_parse(const struct insp_command *command, int argc, char *const *argv,
+		       struct insp_pool *pool, const struct insp_option_set *globals,
+		       char **ret_target, void **ret_args, struct insp_error *err) insp_must_check;
+
+/* "heap chunks [options] TARGET", with its positionals. */
+void insp_command_usage(const struct insp_command *command, bool with_target, struct insp_str *ret);
+
+/* The word of the list that is nearest to what was typed, or NULL when none is near. */
+const char *insp_nearest(const char *typed, const char *const *words, size_t n);
+
+int insp_words_add(struct insp_words *words, const char *word, struct insp_pool *pool) insp_must_check;
 /* Splits a typed line into words: quotes and backslash as in sh, # starts a comment. */
 int insp_words_split(const char *line, struct insp_pool *pool, struct insp_words *ret,
 		     struct insp_error *err) insp_must_check;

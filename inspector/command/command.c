@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command: the table, and which of its rows is meant by what was typed. */
+#include "command/command.h"
+
+#include <string.h>
+
+#include "base/str.h"
+
+static const struct insp_command *const commands[] = {
+#define X(name) &insp_cmd_##name,
+#include "command/commands.def"
+#undef X
+	NULL,
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]) - 1)
+
+const struct insp_command *const *insp_commands(void)
+{
+	return commands;
+}
+
+enum match {
+	MATCH_NONE,
+	MATCH_PREFIX, /* all words, some of them shortened */
+	MATCH_EXACT,
+	MATCH_PARTIAL, /* the words given begin it, but there are fewer */
+};
+
+/* How well the first words of argv name the command; *ret_used is the words of its name. */
+static enum match match_name(const char *name, int argc, char *const *argv, int *ret_used)
+{
+	bool exact = true;
+	int used = 0;
+
+	for (const char *p = name; *p; used++) {
+		size_t len = strcspn(p, " "), typed;
+
+		if (used == argc)
+			return used ? MATCH_PARTIAL : MATCH_NONE;
+		typed = strlen(argv[used]);
+		if (!typed || typed > len || strncmp(argv[used], p, typed) != 0)
+			return MATCH_NONE;
+		exact &= typed == len;
+		p += len + (p[len] == ' ');
+	}
+	*ret_used = used;
+	return exact ? MATCH_EXACT : MATCH_PREFIX;
+}
+
+/* "heap" alone, "he": names what could follow. */
+static int fail_candidates(int argc, char *const *argv, struct insp_error *err)
+{
+	struct insp_str list = {0};
+	bool partial = false;
+	int used, rc;
+
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		enum match m = match_name(commands[i]->name, argc, argv, &used);
+
+		if (m == MATCH_NONE)
+			continue;
+		partial |= m == MATCH_PARTIAL;
+		insp_str_addf(&list, "%s%s", list.len ? ", " : "", commands[i]->name);
+	}
+	rc = insp_fail(err, INSP_E_USAGE, partial ? "'%s' is the beginning of: %s" : "'%s' can be: %s",
+		       argv[0], insp_str_text(&list));
+	insp_str_deinit(&list);
+	return rc;
+}
+
+/* Nobody is called like that: which one was meant? */
+static int fail_unknown(int argc, char *const *argv, struct insp_error *err)
+{
+	const char *names[NCOMMANDS + 1], *near = NULL;
+	struct insp_str typed = {0};
+	int words = 0, rc;
+
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		names[i] = commands[i]->name;
+	for (words = argc < 2 ? argc : 2; words > 0 && !near; words--) {
+		if (words == 2 && argv[1][0] == '-')
+			continue;
+		insp_str_reset(&typed);
+		insp_str_add(&typed, argv[0]);
+		if (words == 2)
+			insp_str_addf(&typed, " %s", argv[1]);
+		near = insp_nearest(insp_str_text(&typed), names, NCOMMANDS);
+	}
+	if (near)
+		rc = insp_fail(err, INSP_E_USAGE, "no command '%s': did you mean '%s'?",
+			       insp_str_text(&typed), near);
+	else
+		rc = insp_fail(err, INSP_E_USAGE, "no command '%s': 'help' lists them", argv[0]);
+	insp_str_deinit(&typed);
+	return rc;
+}
+
+int insp_command_find(int argc, char *const *argv, const struct insp_command **ret, int *ret_used,
+		      struct insp_error *err)
+{
+	const struct insp_command *best = NULL;
+	enum match best_match = MATCH_NONE;
+	int best_used = 0;
+	bool ambiguous = false, partial = false;
+
+	if (argc < 1)
+		return insp_fail(err, INSP_E_USAGE, "which command? 'help' lists them");
+	for (size_t i = 0; i < NCOMMANDS; i++) {
+		int used = 0;
+		enum match m = match_name(commands[i]->name, argc, argv, &used);
+
+		partial |= m == MATCH_PARTIAL;
+		if (m != MATCH_PREFIX && m != MATCH_EXACT)
+			continue;
+		/* "heap diff" is more than "heap"; an exact name is better than a prefix. */
+		if (!best || used > best_used || (used == best_used && m > best_match)) {
+			best = commands[i];
+			best_match = m;
+			best_used = used;
+			ambiguous = false;
+		} else if (used == best_used && m == best_match) {
+			ambiguous = true;
+		}
+	}
+	if (best && !ambiguous && !(partial && best_match == MATCH_PREFIX)) {
+		*ret = best;
+		*ret_used = best_used;
+		return 0;
+	}
+	if (best || partial)
+		return fail_candidates(argc, argv, err);
+	return fail_unknown(argc, argv, err);
+}
+
+bool insp_option_positional(const struct insp_option *option)
+{
+	return option->name[0] >= 'A' && option->name[0] <= 'Z';
+}
+
+void insp_command_usage(const struct insp_command *command, bool with_target, struct insp_str *ret)
+{
+	bool options = false;
+
+	insp_str_add(ret, command->name);
+	for (const struct insp_option *o = command->options; o && o->name; o++)
+		options |= !insp_option_positional(o);
+	if (options)
+		insp_str_add(ret, " [options]");
+	for (const struct insp_option *o = command->options; o && o->name; o++)
+		if (insp_option_positional(o))
+			insp_str_addf(ret, o->required ? " %s%s" : " [%s%s]", o->name, o->rest ? "..." : "");
+	if (with_target && !(command->flags & INSP_COMMAND_NO_TARGET))
+		insp_str_add(ret, " TARGET");
+}

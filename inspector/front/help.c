@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "front/help.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "front/session.h"
+#include "front/settings.h"
+#include "report/sink.h"
+
+const char *insp_help_group(size_t i)
+{
+	const struct insp_command *const *all = insp_commands();
+	size_t seen = 0;
+
+	for (size_t k = 0; all[k]; k++) {
+		bool first = true;
+
+		for (size_t j = 0; j < k && first; j++)
+			first = strcmp(all[j]->group, all[k]->group) != 0;
+		if (first && seen++ == i)
+			return all[k]->group;
+	}
+	return NULL;
+}
+
+void insp_help_option(const struct insp_option *option, struct insp_str *ret)
+{
+	bool off = option->type == INSP_OPT_FLAG && option->def && strcmp(option->def, "yes") == 0;
+
+	if (insp_option_positional(option)) {
+		insp_str_add(ret, option->name);
+		return;
+	}
+	if (option->letter)
+		insp_str_addf(ret, "-%c, ", option->letter);
+	insp_str_addf(ret, "--%s%s", off ? "no-" : "", option->name);
+	if (option->type != INSP_OPT_FLAG)
+		insp_str_addf(ret, " %s", option->arg ? option->arg : "VALUE");
+}
+
+/* A line of the short usage: commands of a group, by their words, as many as fit. */
+static void usage_group(struct insp_str *ret, const char *group)
+{
+	const struct insp_command *const *all = insp_commands();
+	size_t column;
+
+	column = ret->len;
+	insp_str_addf(ret, "  %-8s ", group);
+	column = ret->len - column;
+	for (size_t i = 0, n = 0; all[i]; i++) {
+		size_t len = strlen(all[i]->name);
+
+		if (strcmp(all[i]->group, group) != 0)
+			continue;
+		if (n && column + len + 2 > 78) {
+			insp_str_add(ret, ",\n           ");
+			column = 11;
+		} else if (n) {
+			insp_str_add(ret, ", ");
+			column += 2;
+		}
+		insp_str_add(ret, all[i]->name);
+		column += len;
+		n++;
+	}
+	insp_str_addc(ret, '\n');
+}
+
+#define USAGE_COMMAND_LINES 15
+
+void insp_help_usage(struct insp_str *ret)
+{
+	const struct insp_command *const *all = insp_commands();
+	size_t lines = 0;
+
+	insp_str_add(ret, "meminspect: what is in the memory of a running process\n\n"
+			  "usage: meminspect COMMAND [options] TARGET    TARGET: PID or process name\n"
+			  "       meminspect attach TARGET               a prompt\n\n");
+	for (size_t i = 0; all[i]; i++)
+		lines++;
+	if (lines <= USAGE_COMMAND_LINES) {
+		for (size_t i = 0; all[i]; i++)
+			insp_str_addf(ret, "  %-14s %.63s\n", all[i]->name, all[i]->summary);
+	} else {
+		for (size_t i = 0; insp_help_group(i); i++)
+			usage_group(ret, insp_help_group(i));
+	}
+	insp_str_add(ret, "\nexample: meminspect heap summary nginx\n"
+			  "help:    meminspect help, meminspect help COMMAND, man meminspect\n");
+}
+
+struct args {
+	const char *command;
+};
+
+static const struct insp_option options[] = {
+	{.name = "COMMAND", .type = INSP_OPT_TEXT, .offset = offsetof(struct args, command), .rest = true,
+	 .help = "the command, as one or more words"},
+	INSP_OPTION_END,
+};
+
+static const struct insp_column command_columns[] = {
+	{"name", "COMMAND", INSP_T_STR, 0, "words of the command"},
+	{"summary", "WHAT IT DOES", INSP_T_STR, INSP_COL_WRAP, "one line"},
+};
+
+static const struct insp_column option_columns[] = {
+	{"option", "OPTION", INSP_T_STR, 0, "letter, name and value"},
+	{"default", "DEFAULT", INSP_T_STR, 0, "value when it is not given"},
+	{"values", NULL, INSP_T_STR, 0, "words that it takes, separated by |"},
+	{"help", "MEANING", INSP_T_STR, INSP_COL_WRAP, "what it does"},
+};
+
+static const struct insp_column json_columns[] = {
+	{"table", "TABLE", INSP_T_STR, 0, "key of the table in the JSON object"},
+	{"key", "KEY", INSP_T_STR, 0, "key of the column"},
+	{"type", "TYPE", INSP_T_STR, 0, "kind of value"},
+	{"help", "MEANING", INSP_T_STR, INSP_COL_WRAP, "what it says"},
+};
+
+static const struct insp_table commands_table = INSP_TABLE("commands", NULL, command_columns, NULL);
+static const struct insp_table options_table = INSP_TABLE("options", "Options", option_columns, NULL);
+static const struct insp_table globals_table =
+	INSP_TABLE("global_options", "Options of every command", option_columns, NULL);
+static const struct insp_table json_table =
+	INSP_TABLE("json_columns", "Columns of JSON and CSV", json_columns, NULL);
+static const struct insp_table *const tables[] = {&commands_table, &options_table, &globals_table,
+						  &json_table, NULL};
+
+static void report_options(struct insp_report *r, const struct insp_table *table,
+			   const struct insp_option *list)
+{
+	struct insp_str s = {0};
+
+	insp_table_begin(r, table);
+	for (const struct insp_option *o = list; o && o->name; o++) {
+		insp_str_reset(&s);
+		insp_help_option(o, &s);
+		insp_cell_str(r, insp_str_text(&s));
+		insp_cell_str(r, o->type == INSP_OPT_FLAG || !o->def ? "" : o->def);
+		insp_cell_str(r, o->choices);
+		insp_cell_str(r, o->help);
+		insp_row_end(r);
+	}
+	insp_table_end(r);
+	insp_str_deinit(&s);
+}
+
+static void report_json(struct insp_report *r, const struct insp_command *c)
+{
+	if (!c->tables)
+		return;
+	insp_table_begin(r, &json_table);
+	for (size_t t = 0; c->tables[t]; t++)
+		for (size_t i = 0; i < c->tables[t]->ncolumns; i++) {
+			const struct insp_column *col = &c->tables[t]->columns[i];
+
+			insp_cell_str(r, c->tables[t]->key);
+			insp_cell_str(r, col->key);
+			insp_cell_str(r, insp_type_name(col->type));
+			insp_cell_str(r, col->help);
+			insp_row_end(r);
+		}
+	insp_table_end(r);
+}
+
+static void report_command(struct insp_report *r, const struct insp_command *c)
+{
+	struct insp_str usage = {0};
+
+	insp_command_usage(c, (c->flags & INSP_COMMAND_ONESHOT) != 0, &usage);
+	insp_field_str(r, "name", NULL, c->name);
+	insp_text(r, "usage", "%s%s", c->flags & INSP_COMMAND_ONESHOT ? "meminspect " : "",
+		  insp_str_text(&usage));
+	insp_str_deinit(&usage);
+	insp_text(r, "summary", "%s", c->summary);
+	insp_text(r, "help", "%s", c->help);
+	report_options(r, &options_table, c->options);
+	insp_object_begin(r, "example", "Example");
+	insp_text(r, "command", "%s%s%s", c->flags & INSP_COMMAND_ONESHOT ? "meminspect " : "", c->example,
+		  (c->flags & INSP_COMMAND_ONESHOT) && !(c->flags & INSP_COMMAND_NO_TARGET) ? " 1234" : "");
+	insp_object_end(r);
+	report_json(r, c);
+}
+
+static void report_all(struct insp_report *r)
+{
+	const struct insp_command *const *all = insp_commands();
+	const char *group;
+
+	insp_text(r, NULL, "meminspect COMMAND [options] TARGET\nTARGET is a PID or the name of a process. "
+			   "The first letters of a command's words are enough.");
+	insp_list_begin(r, "groups", NULL);
+	for (size_t i = 0; (group = insp_help_group(i)); i++) {
+		insp_object_begin(r, NULL, group);
+		insp_field_str(r, "group", NULL, group);
+		insp_table_begin(r, &commands_table);
+		for (size_t k = 0; all[k]; k++) {
+			if (strcmp(all[k]->group, group) != 0)
+				continue;
+			insp_cell_str(r, all[k]->name);
+			insp_cell_str(r, all[k]->summary);
+			insp_row_end(r);
+		}
+		insp_table_end(r);
+		insp_object_end(r);
+	}
+	insp_list_end(r);
+	report_options(r, &globals_table, insp_global_options);
+	insp_text(r, NULL, "'help COMMAND' tells more.");
+}
+
+static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
+	       struct insp_error *err)
+{
+	const struct args *a = args;
+	const struct insp_command *command;
+	struct insp_words words = {0};
+	int used, rc;
+
+	if (!a->command) {
+		report_all(report);
+		return 0;
+	}
+	rc = insp_words_split(a->command, ctx->pool, &words, err);
+	if (!rc)
+		rc = insp_command_find((int)words.n, words.items, &command, &used, err);
+	if (rc)
+		return rc;
+	report_command(report, command);
+	return 0;
+}
+
+int insp_help_run(const struct insp_command *of, struct insp_pool *pool,
+		  const struct insp_command **ret, const void **ret_args, struct insp_error *err)
+{
+	struct args *args = insp_pool_alloc(pool, sizeof(*args));
+
+	if (!args)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	args->command = of->name;
+	*ret = &insp_cmd_help;
+	*ret_args = args;
+	return 0;
+}
+
+const struct insp_command insp_cmd_help = {
+	.name = "help",
+	.group = "session",
+	.summary = "list the commands, or explain one",
+	.help = "Without a word it lists all commands and the options that every command takes. With the "
+		"words of a command it explains that one: its options, what its figures mean, an "
+		"example, and the columns of its JSON.",
+	.example = "help maps",
+	.options = options,
+	.args_bytes = sizeof(struct args),
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_NO_TARGET,
+	.tables = tables,
+	.run = run,
+};

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "front/session.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fmt.h"
+#include "base/log.h"
+#include "snapshot/take.h"
+#include "symbol/symbols.h"
+#include "target/target.h"
+
+#define SNAPSHOT_NEEDS                                                                   \
+	(INSP_NEED_STACKS | INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_USAGE | \
+	 INSP_NEED_SITES)
+
+static int session_create(const char *spec, const struct insp_settings *settings,
+			  struct insp_session **ret, struct insp_error *err)
+{
+	struct insp_session *s = calloc(1, sizeof(*s));
+
+	if (s)
+		s->pool = insp_pool_create();
+	if (s && s->pool && spec)
+		s->spec = insp_pool_strdup(s->pool, spec);
+	if (!s || !s->pool || (spec && !s->spec)) {
+		insp_session_close(s);
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	}
+	s->settings = *settings;
+	*ret = s;
+	return 0;
+}
+
+int insp_session_open_with(const struct insp_target_ops *ops, const char *spec, void *priv,
+			   const struct insp_settings *settings, struct insp_session **ret,
+			   struct insp_error *err)
+{
+	struct insp_session *s;
+	int rc = session_create(spec, settings, &s, err);
+
+	if (rc)
+		return rc;
+	rc = insp_target_open_with(ops, s->spec, priv, &s->target, err);
+	if (rc) {
+		insp_session_close(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+int insp_session_open(const char *spec, const struct insp_settings *settings,
+		      struct insp_session **ret, struct insp_error *err)
+{
+	struct insp_session *s;
+	int rc = session_create(spec, settings, &s, err);
+
+	if (rc)
+		return rc;
+	rc = spec ? insp_target_open(s->spec, &s->target, err) : 0;
+	if (rc) {
+		insp_session_close(s);
+		return rc;
+	}
+	*ret = s;
+	return 0;
+}
+
+static void drop_snapshot(struct insp_session *s)
+{
+	insp_symbols_destroy(s->symbols); /* borrows from the snapshot */
+	insp_snapshot_destroy(s->snapshot);
+	s->symbols = NULL;
+	s->snapshot = NULL;
+}
+
+void insp_session_close(struct insp_session *session)
+{
+	if (!session)
+		return;
+	/* The target first: nothing of ours is worth holding it for. */
+	if (session->target && session->target->ops->resume)
+		session->target->ops->resume(session->target, NULL);
+	drop_snapshot(session);
+	insp_target_close(session->target);
+	insp_pool_destroy(session->pool);
+	free(session);
+}
+
+bool insp_session_gone(const struct insp_session *session)
+{
+	return session->target && session->target->ops->gone &&
+	       session->target->ops->gone(session->target);
+}
+
+static enum insp_capture_mode capture_mode(const char *name)
+{
+	static const struct {
+		const char *name;
+		enum insp_capture_mode mode;
+	} modes[] = {
+		{"stop", INSP_CAPTURE_STOP},
+		{"precopy", INSP_CAPTURE_PRECOPY},
+		{"fork", INSP_CAPTURE_FORK},
+		{"live", INSP_CAPTURE_LIVE},
+	};
+
+	for (size_t i = 0; name && i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (strcmp(modes[i].name, name) == 0)
+			return modes[i].mode;
+	return INSP_CAPTURE_AUTO;
+}
+
+/* What the capture cost the target, and what its reader must know. */
+static void tell_capture(const struct insp_snapshot *snap)
+{
+	const struct insp_capture_info *c = &snap->capture;
+	char buf[INSP_FMT_MAX];
+
+	if (c->stopped_ns)
+		insp_log(INSP_LOG_INFO, "stopped for %s (%zu thread%s)",
+			 insp_fmt_duration(buf, c->stopped_ns), snap->threads.n,
+			 snap->threads.n == 1 ? "" : "s");
+	if (c->mode_reason)
+		insp_log(INSP_LOG_INFO, "captured by %s: %s", c->mode, c->mode_reason);
+	if (c->threads_unstopped)
+		insp_log(INSP_LOG_WARN, "%" PRIu32 " thread%s could not be stopped and kept running",
+			 c->threads_unstopped, c->threads_unstopped == 1 ? "" : "s");
+	if (c->incomplete)
+		insp_log(INSP_LOG_WARN, "incomplete: %s", c->incomplete);
+	else if (!c->consistent)
+		insp_log(INSP_LOG_WARN, "not one instant: the target ran while it was read, figures "
+					"are approximate");
+}
+
+static int session_take(struct insp_session *s, unsigned needs, const char *unwinder,
+			const struct insp_settings *settings, struct insp_error *err)
+{
+	struct insp_take_options options = {
+		.needs = needs & SNAPSHOT_NEEDS,
+		.mode = capture_mode(settings->capture),
+		.max_pause_ns = settings->max_pause_ns,
+		.allow_inject = settings->allow_inject,
+		.hold = s->hold,
+		.unwinder = unwinder,
+	};
+	struct insp_snapshot *snapshot;
+	struct insp_symbols *symbols = NULL;
+	int rc = insp_snapshot_take(s->target, &options, &snapshot, &symbols, err);
+
+	if (rc)
+		return rc;
+	drop_snapshot(s);
+	s->snapshot = snapshot;
+	s->symbols = symbols;
+	s->unwinder = unwinder ? insp_pool_strdup(s->pool, unwinder) : NULL;
+	tell_capture(snapshot);
+	return 0;
+}
+
+static int ensure_symbols(struct insp_session *s, struct insp_error *err)
+{
+	if (s->symbols)
+		return 0;
+	return insp_symbols_create(s->target, &s->snapshot->regions, &s->snapshot->modules,
+				   &s->symbols, err);
+}
+
+int insp_session_need(struct insp_session *session, unsigned needs, const char *unwinder,
+		      const struct insp_settings *settings, struct insp_error *err)
+{
+	unsigned want = (needs & SNAPSHOT_NEEDS) | session->needs;
+	bool again = session->snapshot != NULL;
+	bool other = unwinder && (!session->unwinder || strcmp(unwinder, session->unwinder) != 0);
+	int rc = 0;
+
+	if (!again || (want & ~session->snapshot->has) ||
+	    (other && (session->snapshot->has & INSP_NEED_STACKS) && (needs & INSP_NEED_STACKS))) {
+		if (again) {
+			want |= session->snapshot->has;
+			if (session->interactive)
+				insp_log(INSP_LOG_INFO, "this needs more than the snapshot holds: "
+							"taking a new one");
+		}
+		rc = session_take(session, want, unwinder ? unwinder : session->unwinder, settings,
+				  err);
+		if (rc && again && (rc == INSP_E_GONE || insp_session_gone(session)))
+			insp_error_prefix(err, "the snapshot does not hold what this needs, and no new "
+					       "one can be taken");
+	}
+	if (!rc && (needs & INSP_NEED_SYMBOLS))
+		rc = ensure_symbols(session, err);
+	return rc;
+}
+
+int insp_session_refresh(struct insp_session *session, const struct insp_settings *settings,
+			 struct insp_error *err)
+{
+	unsigned needs = session->needs | (session->snapshot ? session->snapshot->has : 0);
+
+	return session_take(session, needs, session->unwinder, settings, err);
+}
