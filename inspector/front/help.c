@@ -67,7 +67,23 @@ static void usage_group(struct insp_str *ret, const char *group)
 	insp_str_addc(ret, '\n');
 }
 
-#define USAGE_COMMAND_LINES 15
+#define USAGE_COMMAND_LINES 16
+#define USAGE_COLUMNS	    62
+
+/* A summary in the room of one line, cut between words. */
+static void usage_summary(struct insp_str *ret, const char *summary)
+{
+	size_t n = strlen(summary);
+
+	if (n > USAGE_COLUMNS) {
+		for (n = USAGE_COLUMNS - 3; n && summary[n] != ' ';)
+			n--;
+		while (n && (summary[n - 1] == ',' || summary[n - 1] == ':'))
+			n--;
+	}
+	insp_str_addn(ret, summary, n);
+	insp_str_add(ret, summary[n] ? "...\n" : "\n");
+}
 
 void insp_help_usage(struct insp_str *ret)
 {
@@ -78,10 +94,14 @@ void insp_help_usage(struct insp_str *ret)
 			  "usage: meminspect COMMAND [options] TARGET    TARGET: PID or process name\n"
 			  "       meminspect attach TARGET               a prompt\n\n");
 	for (size_t i = 0; all[i]; i++)
-		lines++;
+		lines += (all[i]->flags & INSP_COMMAND_ONESHOT) != 0;
 	if (lines <= USAGE_COMMAND_LINES) {
-		for (size_t i = 0; all[i]; i++)
-			insp_str_addf(ret, "  %-14s %.63s\n", all[i]->name, all[i]->summary);
+		for (size_t i = 0; all[i]; i++) {
+			if (!(all[i]->flags & INSP_COMMAND_ONESHOT))
+				continue;
+			insp_str_addf(ret, "  %-14s ", all[i]->name);
+			usage_summary(ret, all[i]->summary);
+		}
 	} else {
 		for (size_t i = 0; insp_help_group(i); i++)
 			usage_group(ret, insp_help_group(i));
