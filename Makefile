@@ -19,7 +19,7 @@ LIBDIR	:= $(PREFIX)/lib
 INCDIR	:= $(PREFIX)/include
 MANDIR	:= $(PREFIX)/share/man
 
-PKGS	:= libdw libelf libunwind-ptrace libunwind-generic readline zlib libzstd liblz4
+PKGS	:= libdw libelf libunwind-ptrace libunwind-generic readline zlib libzstd liblz4 libxxhash
 PKGS_OK	:= $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 CPPFLAGS += -D_GNU_SOURCE -DINSP_VERSION=\"$(VERSION)\" -Iinspector -Iinclude \
 	$(if $(PKGS_OK),$(shell pkg-config --cflags $(PKGS)))

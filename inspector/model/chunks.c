@@ -215,6 +215,53 @@ void insp_chunks_add_lone(struct insp_chunks *chunks, uint64_t start, uint64_t e
 	chunks->states[chunks->n++] = state;
 }
 
+bool insp_chunks_load_span(struct insp_chunks *chunks, uint64_t start, uint64_t end, uint32_t arena,
+			   struct insp_geometry geometry, uint32_t n, const uint8_t *bits,
+			   size_t bits_bytes)
+{
+	size_t first = chunks->n, last_bit, count = 0;
+	struct insp_span *s;
+
+	if (n > UINT32_MAX - first)
+		return false;
+	chunks->n = first + n; /* the states follow */
+	if (!bits) {
+		s = n == 1 ? span_push(chunks) : NULL;
+		if (!s)
+			return false;
+		*s = (struct insp_span){.start = start, .end = end, .base = start, .arena = arena,
+					.first = (uint32_t)first, .n = 1, .geometry = geometry};
+		return true;
+	}
+	insp_chunks_span_begin(chunks, start, end, arena, geometry);
+	s = chunks->open;
+	chunks->open = NULL;
+	if (!s)
+		return false;
+	if (bits_bytes != s->nwords * sizeof(uint64_t))
+		return false;
+	memcpy(s->bits, bits, bits_bytes);
+	for (size_t w = 0; w < s->nwords; w++)
+		count += (size_t)__builtin_popcountll(s->bits[w]);
+	last_bit = (size_t)((end - s->base - 1) >> geometry.shift);
+	s->first = (uint32_t)first;
+	s->n = n;
+	/* The first chunk starts the span, and none starts behind its end. */
+	return count == n && s->bits[0] & 1 &&
+	       (last_bit % 64 == 63 || !(s->bits[last_bit / 64] >> (last_bit % 64 + 1)));
+}
+
+bool insp_chunks_load_states(struct insp_chunks *chunks, const uint8_t *states, size_t n)
+{
+	if (n != chunks->n || !states_reserve(chunks, n))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((states[i] & INSP_CHUNK_STATE_MASK) >= INSP_N_CHUNK_STATES)
+			return false;
+	memcpy(chunks->states, states, n);
+	return true;
+}
+
 static int span_compare(const void *a, const void *b)
 {
 	const struct insp_span *x = a, *y = b;

@@ -143,6 +143,15 @@ static inline void insp_chunks_add(struct insp_chunks *chunks, uint64_t addr, ui
 	s->n++;
 }
 
+/*
+ * Loading what was saved: spans in order of their ids, then the states of all of them. False when
+ * bits and counts contradict each other or memory is short. Seal checks the rest.
+ */
+bool insp_chunks_load_span(struct insp_chunks *chunks, uint64_t start, uint64_t end, uint32_t arena,
+			   struct insp_geometry geometry, uint32_t n, const uint8_t *bits,
+			   size_t bits_bytes);
+bool insp_chunks_load_states(struct insp_chunks *chunks, const uint8_t *states, size_t n);
+
 /* Sorts, makes ranks, checks. Overlapping spans are INSP_E_CORRUPT with both named. */
 int insp_chunks_seal(struct insp_chunks *chunks, struct insp_error *err) insp_must_check;
 

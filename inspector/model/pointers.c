@@ -322,6 +322,16 @@ static bool merge_parts(struct insp_pointers *p, size_t from, size_t to)
 	return true;
 }
 
+int insp_pointers_load_room(struct insp_pointers *pointers, size_t n, size_t npages)
+{
+	if (!reserve_items(pointers, n + 1) || !reserve_pages(pointers, npages + 1))
+		return INSP_E_NOMEM;
+	pointers->n = n;
+	pointers->npages = npages;
+	pointers->sorted = true;
+	return 0;
+}
+
 int insp_pointers_seal(struct insp_pointers *pointers)
 {
 	struct insp_pointers *p = pointers;

@@ -65,6 +65,10 @@ void insp_pointers_scan(void *pointers, uint64_t addr, const uint8_t *bytes, siz
 void insp_pointers_scan_plain(void *pointers, uint64_t addr, const uint8_t *bytes,
 			      size_t size_bytes);
 
+/* For loading what was saved: makes room for n pointers in npages, which the caller fills in the
+   order of a sealed list. 0 or INSP_E_NOMEM. */
+int insp_pointers_load_room(struct insp_pointers *pointers, size_t n, size_t npages);
+
 /* Sorts pages; of a word scanned twice the first scan stays. 0 or INSP_E_NOMEM. */
 int insp_pointers_seal(struct insp_pointers *pointers);
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * file: a snapshot on disk.
+ *
+ *     header   magic "MEMINSP\n", format version, number of sections, checksum of the table
+ *     table    a row a section: id, offset, stored bytes, raw bytes, checksum of the stored bytes
+ *     sections each compressed by itself with zstd
+ *
+ * A reader refuses a newer format by its number, skips sections that it does not know, and
+ * checks every checksum before it looks at a byte. What a section holds is in describe.c.
+ *
+ * Writing goes to a temporary file beside the target, which is renamed over it at the end: a full
+ * disk or a kill leaves the old file, or none.
+ */
+#ifndef INSP_SNAPSHOT_FILE_H
+#define INSP_SNAPSHOT_FILE_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "snapshot/codec.h"
+#include "snapshot/snapshot.h"
+
+#define INSP_FILE_FORMAT 1u
+
+/* Does it begin like one? */
+bool insp_snapshot_is_file(const char *path);
+
+int insp_snapshot_save(const struct insp_snapshot *snapshot, const char *path,
+		       struct insp_error *err) insp_must_check;
+/* Gives ret. */
+int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp_error *err)
+	insp_must_check;
+/* The same from memory; for tests and fuzzing. name is for messages. */
+int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
+			     struct insp_snapshot **ret, struct insp_error *err) insp_must_check;
+
+/* A section: describe.c has the table. */
+struct insp_section {
+	const char id[8];
+	void (*describe)(struct insp_codec *c, struct insp_snapshot *s);
+	bool (*wanted)(const struct insp_snapshot *s); /* NULL: always */
+};
+extern const struct insp_section insp_sections[];
+extern const size_t insp_nsections;
+
+#endif
