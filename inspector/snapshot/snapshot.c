@@ -28,6 +28,7 @@ void insp_snapshot_destroy(struct insp_snapshot *snapshot)
 		return;
 	insp_chunks_destroy(snapshot->chunks);
 	insp_pointers_destroy(snapshot->pointers);
+	insp_residency_deinit(&snapshot->residency);
 	free(snapshot->findings.items);
 	free(snapshot->allocators.items);
 	free(snapshot->arenas.items);

@@ -19,6 +19,7 @@
 #include "model/module.h"
 #include "model/pointers.h"
 #include "model/region.h"
+#include "model/residency.h"
 #include "model/thread.h"
 #include "model/usage.h"
 
@@ -27,7 +28,7 @@ enum insp_need {
 	INSP_NEED_STACKS = 1 << 0,   /* registers, stacks, unwound and symbolised */
 	INSP_NEED_CHUNKS = 1 << 1,   /* allocators, arenas, bins, chunks */
 	INSP_NEED_POINTERS = 1 << 2, /* and every pointer between them, and from roots */
-	INSP_NEED_USAGE = 1 << 3,    /* /proc/PID/smaps, status, cgroup */
+	INSP_NEED_USAGE = 1 << 3,    /* /proc/PID/smaps, status, cgroup, resident pages */
 	INSP_NEED_SITES = 1 << 4,    /* what the companion hook recorded */
 	/* Not parts of the snapshot, but of the command's context: */
 	INSP_NEED_SYMBOLS = 1 << 5,
@@ -73,6 +74,7 @@ struct insp_snapshot {
 	struct insp_bins bins;
 	struct insp_findings findings;
 	struct insp_usage usage;
+	struct insp_residency residency; /* of private anonymous regions; known with NEED_USAGE */
 	struct insp_chunks *chunks;	/* never NULL; n == 0 without INSP_NEED_CHUNKS */
 	struct insp_pointers *pointers; /* NULL without INSP_NEED_POINTERS */
 	struct insp_sites *sites;	/* NULL: no hook in the process, or not asked for */

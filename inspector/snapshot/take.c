@@ -293,6 +293,32 @@ static void scan_rest(struct take *t)
 	free(done);
 }
 
+/* Which pages, where the sums of smaps are not enough: in what may hold chunks and stacks. */
+static int collect_residency(struct take *t, struct insp_error *err)
+{
+	struct insp_snapshot *s = t->snap;
+
+	s->residency.page_size = s->page_size;
+	s->residency.known = true;
+	for (size_t i = 0, k = 0; i < s->usage.n; i++) {
+		const struct insp_region_usage *u = &s->usage.items[i];
+
+		while (k < s->regions.n && s->regions.items[k].start < u->start)
+			k++;
+		if (k == s->regions.n)
+			break;
+		if (s->regions.items[k].start != u->start || !may_hold_pointers(&s->regions.items[k]) ||
+		    !insp_region_anonymous(&s->regions.items[k]) || u->rss == INSP_UNKNOWN ||
+		    !(u->rss || (u->swap && u->swap != INSP_UNKNOWN)))
+			continue;
+		if (t->target->ops->residency(t->target, u->start, u->end, u->rss, &s->residency)) {
+			s->residency.known = false;
+			return 0;
+		}
+	}
+	return s->residency.failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for page states") : 0;
+}
+
 /* Between stop and resume. No symbols, no files but /proc. */
 static int collect(struct take *t, struct insp_error *err)
 {
@@ -315,6 +341,8 @@ static int collect(struct take *t, struct insp_error *err)
 	t->env.threads = &s->threads;
 	if (t->needs & INSP_NEED_USAGE && t->target->ops->usage) {
 		rc = t->target->ops->usage(t->target, s->pool, &s->usage, err);
+		if (!rc && t->target->ops->residency)
+			rc = collect_residency(t, err);
 		if (rc)
 			return rc;
 	}

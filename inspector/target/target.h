@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "model/region.h"
+#include "model/residency.h"
 #include "model/thread.h"
 #include "model/usage.h"
 
@@ -105,6 +106,11 @@ struct insp_target_ops {
 	/* The kernel's books: smaps, status, cgroup. NULL: none kept (a core). */
 	int (*usage)(struct insp_target *target, struct insp_pool *pool, struct insp_usage *ret,
 		     struct insp_error *err);
+
+	/* Appends the runs of resident and swapped pages of the mapping [start, end), of which
+	   usage says that rss bytes are resident. NULL or non-zero return: not known. */
+	int (*residency)(struct insp_target *target, uint64_t start, uint64_t end, uint64_t rss,
+			 struct insp_residency *ret);
 
 	/* A descriptor open for reading (gives), or a negative enum insp_code. */
 	int (*open_file)(struct insp_target *target, enum insp_target_file which,
