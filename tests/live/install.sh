@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# install.sh: make install puts everything where it belongs, and uninstall takes it all away.
+
+# shellcheck source=tests/live/lib.sh
+. "$(dirname "$0")/lib.sh"
+[ -z "${SAN:-}" ] || { echo "the plain build is the one that is installed"; exit 77; }
+need make pkg-config
+cd "$(dirname "$0")/../.." || exit 1
+D=$T/destination
+
+silent() { "$@" >"$T/log" 2>&1 || { cat "$T/log"; return 1; }; }
+there() { [ -s "$D/usr/$1" ]; }
+
+check 'make install' silent make install BUILD="$BUILD" DESTDIR="$D" PREFIX=/usr
+for f in bin/meminspect lib/libmeminspect.a lib/libmeminspect.so lib/libmeminspect.so.0 \
+	lib/pkgconfig/meminspect.pc share/man/man1/meminspect.1 \
+	share/bash-completion/completions/meminspect share/zsh/site-functions/_meminspect; do
+	check "installed: $f" there "$f"
+done
+for h in include/meminspect/*.h; do
+	[ -e "$h" ] && check "installed: $h" there "$h"
+done
+check 'the installed tool runs' silent "$D/usr/bin/meminspect" --version
+if command -v man >/dev/null; then
+	check 'the man page has no errors' \
+		[ -z "$(man -l --warnings "$D/usr/share/man/man1/meminspect.1" 2>&1 >/dev/null)" ]
+else
+	skip 'the man page has no errors' 'man is not installed'
+fi
+check 'the bash completion is bash' silent bash -n "$D/usr/share/bash-completion/completions/meminspect"
+export PKG_CONFIG_PATH=$D/usr/lib/pkgconfig
+check 'pkg-config knows it' [ "$(pkg-config --modversion meminspect)" = "$("$D/usr/bin/meminspect" --version | sed 's/.* //')" ]
+exported=$(nm -D --defined-only "$D/usr/lib/libmeminspect.so" | awk '{ print $3 }' | grep -v '^meminspect_')
+check 'only meminspect_* leaves the library' [ -z "$exported" ]
+
+check 'make uninstall' silent make uninstall BUILD="$BUILD" DESTDIR="$D" PREFIX=/usr
+check 'nothing is left' [ -z "$(find "$D" ! -type d)" ]
+finish
