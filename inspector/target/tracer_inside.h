@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * tracer_inside: the inside of the tracer, shared by tracer.c (its life), halt.c (how threads are
+ * stopped) and stackcopy.c (their stacks). Nobody else includes this.
+ */
+#ifndef INSP_TARGET_TRACER_INSIDE_H
+#define INSP_TARGET_TRACER_INSIDE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "base/pool.h"
+#include "target/tracer.h"
+
+#define INSP_IOVECS_MAX 1024 /* of one process_vm_readv: UIO_MAXIOV */
+/* How often a sleeping or stuck tracer looks whether the target was killed. */
+#define INSP_TICK_NS 5000000
+
+enum insp_tracer_state {
+	INSP_TRACER_STOPPING,
+	INSP_TRACER_HELD,
+	INSP_TRACER_LET_GO, /* or about to be: nothing read from now on is of the instant */
+};
+
+struct insp_stack_bytes {
+	_Atomic int shares;
+	size_t size_bytes, used_bytes; /* of the mapping */
+	uint8_t *bytes;
+};
+
+/*
+ * Everything is allocated before the target stops. Written by the tracer thread until state is
+ * HELD, read by the owner after that.
+ */
+struct insp_tracer {
+	struct insp_live *live;
+	struct insp_stop_options opts;
+	struct insp_pool *pool;
+	struct insp_regions regions;	/* as they were before the stop */
+
+	struct insp_tracee *tracees;	/* mapped, cap of them */
+	size_t n, cap;
+	uint32_t *index;		/* hash table: tid -> 1 + place in tracees; 0 empty */
+	size_t index_size;		/* a power of two, more than twice cap */
+	struct insp_tids tids;
+
+	struct insp_stack_bytes *stacks;
+	uint64_t *entries;		/* of pagemap: room for one stack */
+	size_t nentries;
+	struct iovec *local, *remote;	/* INSP_IOVECS_MAX each */
+	struct insp_tracee **owner;	/* of each iovec */
+	size_t niov;
+
+	pthread_t thread;
+	bool thread_made;
+	int tid;			/* of the tracer thread */
+	int self;			/* pid */
+	timer_t tick;
+	bool tick_made;
+	/* Counts up with every step of the tracer; the tick handler acts only when it stands. */
+	volatile sig_atomic_t steps, steps_at_tick;
+
+	pthread_mutex_t lock;		/* over what follows */
+	pthread_cond_t cond;
+	_Atomic int state;		/* enum insp_tracer_state */
+	bool let_go;
+	insp_tracer_fn fn;
+	void *fn_ctx;
+	struct insp_error *fn_err;
+	int fn_rc;
+
+	int rc;				/* of stopping */
+	struct insp_error err;
+	uint64_t first_interrupt_ns, all_stopped_ns, let_go_ns, deadline_ns;
+	uint32_t nzombies, nmended, count_differed;
+	bool executed;			/* the target became another program meanwhile */
+	bool cut_short, raised;
+};
+
+/* halt.c; on the tracer thread. */
+int insp_halt_seize(struct insp_tracer *t, struct insp_error *err) insp_must_check;
+int insp_halt_stop(struct insp_tracer *t, struct insp_error *err) insp_must_check;
+void insp_halt_registers(struct insp_tracer *t);
+/* Marks and reaps dead tracees. Async-signal-safe. */
+void insp_halt_sweep(struct insp_tracer *t);
+/* Has the whole target been killed, judged by a few of its threads? */
+bool insp_halt_target_died(struct insp_tracer *t);
+/* The record of tid; NULL when there is none. */
+struct insp_tracee *insp_halt_find(struct insp_tracer *t, int tid);
+/* A new one; NULL when the table is full. */
+struct insp_tracee *insp_halt_add(struct insp_tracer *t, int tid);
+
+/* stackcopy.c */
+int insp_stackcopy_prepare(struct insp_tracer *t, struct insp_error *err) insp_must_check;
+void insp_stackcopy_run(struct insp_tracer *t);
+void insp_stackcopy_free(struct insp_tracer *t);
+
+#endif
