@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * usage: what the kernel says about a live target's memory.
+ */
+#ifndef INSP_TARGET_USAGE_H
+#define INSP_TARGET_USAGE_H
+
+#include "base/error.h"
+#include "model/usage.h"
+
+struct insp_pool;
+struct insp_target;
+
+/*
+ * Fills usage; items and strings live in pool. What cannot be read is INSP_UNKNOWN, and items are
+ * empty when smaps is not readable; only a target that has ended, or is not a live one, is an
+ * error. Reading smaps walks the target's page tables: not to be done in the pause.
+ */
+int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct insp_usage *usage,
+		    struct insp_error *err) insp_must_check;
+
+#endif
