@@ -350,7 +350,7 @@ static size_t span_find_hint(const struct insp_chunks *chunks, uint64_t addr, si
 }
 
 /* Number of chunks of the span that start at or before bit. */
-static uint32_t span_rank(const struct insp_span *s, uint64_t bit)
+static inline __attribute__((always_inline)) uint32_t span_rank(const struct insp_span *s, uint64_t bit)
 {
 	size_t w = (size_t)(bit >> 6), line = w / WORDS_PER_LINE;
 	uint32_t count = s->rank[line];
@@ -389,7 +389,7 @@ static uint64_t span_select(const struct insp_span *s, uint32_t k)
 	}
 }
 
-static uint64_t bit_addr(const struct insp_span *s, uint64_t bit)
+static inline uint64_t bit_addr(const struct insp_span *s, uint64_t bit)
 {
 	uint64_t addr = s->base + (bit << s->geometry.shift);
 
@@ -438,6 +438,115 @@ int64_t insp_chunks_owner(const struct insp_chunks *chunks, uint64_t addr, size_
 			return -1;
 	}
 	return (int64_t)s->first + rank - 1;
+}
+
+#define HIT_BATCH 64
+
+/* The span that holds addr, or NULL. */
+static const struct insp_span *finder_span(const struct insp_chunks *chunks,
+					   struct insp_finder *finder, uint64_t addr)
+{
+	uint32_t *hint = &finder->hints[addr >> 21 & 255];
+	size_t i = *hint;
+
+	if (i < chunks->nspans && addr - chunks->spans[i].start <
+					  chunks->spans[i].end - chunks->spans[i].start)
+		return &chunks->spans[i];
+	i = span_find(chunks, addr);
+	if (i == chunks->nspans)
+		return NULL;
+	*hint = (uint32_t)i;
+	return &chunks->spans[i];
+}
+
+/*
+ * One address inside span s, whose index lines are in the cache by now. A chunk's memory is
+ * [start + lead, end + tail), so the chunk that holds addr - tail is the only candidate.
+ */
+static inline __attribute__((always_inline)) uint32_t hit_one(const struct insp_span *s,
+							       uint64_t addr)
+{
+	const struct insp_geometry g = s->geometry;
+	uint64_t x = addr - g.tail, bit = (x - s->base) >> g.shift, next, head;
+	uint32_t id;
+
+	if (addr - s->start < g.tail)
+		return INSP_HIT_NONE;
+	if (s->bits[bit >> 6] >> (bit & 63) & 1 && x - bit_addr(s, bit) < (uint64_t)g.lead - g.tail)
+		return INSP_HIT_NONE; /* in its head */
+	id = s->first + span_rank(s, bit) - 1;
+	if (g.tail) {
+		next = (addr - s->base) >> g.shift;
+		if (s->bits[next >> 6] >> (next & 63) & 1 && bit_addr(s, next) == addr)
+			return INSP_HIT_NONE;
+	}
+	if (addr - s->start < g.lead)
+		return INSP_HIT_NONE;
+	head = (addr - g.lead - s->base) >> g.shift;
+	if (s->bits[head >> 6] >> (head & 63) & 1 && bit_addr(s, head) == addr - g.lead)
+		return id;
+	return id | INSP_HIT_INTERIOR;
+}
+
+static inline __attribute__((always_inline)) void
+hits_batch(const struct insp_chunks *chunks, struct insp_finder *finder, const uint64_t *addrs,
+	   size_t n, uint32_t *ret)
+{
+	const struct insp_span *spans[HIT_BATCH];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct insp_span *s = finder_span(chunks, finder, addrs[i]);
+
+		spans[i] = s;
+		if (!s || !s->bits)
+			continue;
+		uint64_t bit = (addrs[i] - s->base) >> s->geometry.shift;
+
+		__builtin_prefetch(&s->bits[bit >> 6]);
+		__builtin_prefetch(&s->rank[bit >> 9]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		const struct insp_span *s = spans[i];
+		uint64_t off;
+
+		ret[i] = INSP_HIT_NONE;
+		if (!s)
+			continue;
+		off = addrs[i] - s->start;
+		if (s->bits)
+			ret[i] = hit_one(s, addrs[i]);
+		else if (off >= s->geometry.lead)
+			ret[i] = s->first | (off == s->geometry.lead ? 0 : INSP_HIT_INTERIOR);
+		if (ret[i] != INSP_HIT_NONE)
+			__builtin_prefetch(&chunks->states[INSP_HIT_ID(ret[i])]);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (ret[i] != INSP_HIT_NONE &&
+		    !insp_chunk_state_live(insp_chunks_state(chunks, INSP_HIT_ID(ret[i]))))
+			ret[i] = INSP_HIT_NONE;
+}
+
+/* The baseline of x86-64 has no popcnt: without it the compiler calls a function for each word. */
+static __attribute__((target("popcnt"))) void
+hits_batch_popcnt(const struct insp_chunks *chunks, struct insp_finder *finder,
+		  const uint64_t *addrs, size_t n, uint32_t *ret)
+{
+	hits_batch(chunks, finder, addrs, n, ret);
+}
+
+void insp_chunks_hits(const struct insp_chunks *chunks, struct insp_finder *finder,
+		      const uint64_t *addrs, size_t n, uint32_t *ret)
+{
+	bool popcnt = __builtin_cpu_supports("popcnt");
+
+	for (size_t i = 0; i < n; i += HIT_BATCH) {
+		size_t here = n - i < HIT_BATCH ? n - i : HIT_BATCH;
+
+		if (popcnt)
+			hits_batch_popcnt(chunks, finder, addrs + i, here, ret + i);
+		else
+			hits_batch(chunks, finder, addrs + i, here, ret + i);
+	}
 }
 
 const struct insp_span *insp_chunks_span_of(const struct insp_chunks *chunks, uint32_t id)
