@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * graph: times and own memory of the analyses of who holds what, on a heap made up in memory.
+ *
+ *     graph [CHUNKS [POINTERS_PER_CHUNK [random|near|list]]]
+ *
+ * Chunks of 32 to 256 bytes; pointers at random places of them to chunks anywhere (random), to
+ * chunks within 100,000 (near), or one list through all of them and random ones besides (list).
+ * One root in a thousand chunks, so that a part is lost. Prints a line of CSV a phase.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "analysis/graph.h"
+#include "base/fmt.h"
+
+#define HEAP UINT64_C(0x555560000000)
+#define DATA UINT64_C(0x555550000000)
+
+static uint64_t rng_state = 88172645463325252u;
+
+static uint64_t rng(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return rng_state;
+}
+
+static size_t rss_bytes(void)
+{
+	size_t size, rss = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+
+	if (f && fscanf(f, "%zu %zu", &size, &rss) != 2)
+		rss = 0;
+	if (f)
+		fclose(f);
+	return rss * 4096;
+}
+
+static void phase(const char *name, uint64_t since, size_t nchunks, size_t base_rss)
+{
+	size_t rss = rss_bytes() - base_rss;
+
+	printf("%s,%.3f,%zu,%.1f\n", name, (double)(insp_now_ns() - since) / 1e9, rss,
+	       (double)rss / (double)nchunks);
+	fflush(stdout);
+}
+
+struct maker {
+	struct insp_snapshot *snap;
+	uint64_t page[512], page_addr;
+};
+
+static void maker_put(struct maker *m, uint64_t addr, uint64_t value)
+{
+	if ((addr & ~UINT64_C(4095)) != m->page_addr) {
+		insp_pointers_scan(m->snap->pointers, m->page_addr, (const uint8_t *)m->page, 4096);
+		memset(m->page, 0, sizeof(m->page));
+		m->page_addr = addr & ~UINT64_C(4095);
+	}
+	m->page[addr % 4096 / 8] = value;
+}
+
+static uint64_t target_of(const uint32_t *starts, size_t n, size_t i, const char *shape)
+{
+	size_t t = rng() % n;
+
+	if (shape[0] == 'n')
+		t = (i + n + rng() % 100000 - 50000) % n;
+	return HEAP + (uint64_t)starts[t] * 16 + 16;
+}
+
+int main(int argc, char **argv)
+{
+	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000000;
+	size_t per = argc > 2 ? strtoul(argv[2], NULL, 10) : 3;
+	const char *shape = argc > 3 ? argv[3] : "random";
+	static const struct insp_geometry geometry = {.shift = 4, .lead = 16, .tail = 8};
+	struct insp_region regions[2];
+	struct maker m = {.snap = insp_snapshot_create(), .page_addr = DATA};
+	struct insp_chunks *chunks = m.snap->chunks;
+	uint32_t *starts = malloc((n + 1) * sizeof(*starts)); /* in granules */
+	uint64_t at = 0;
+	size_t base;
+
+	if (!n || !starts)
+		return 1;
+	for (size_t i = 0; i <= n; i++) {
+		starts[i] = (uint32_t)at;
+		at += 2 + rng() % 15;
+	}
+	m.snap->pointers = insp_pointers_create();
+	insp_pointers_add_range(m.snap->pointers, HEAP, HEAP + at * 16);
+	regions[0] = (struct insp_region){.start = DATA, .end = HEAP, .inode = 0, .name = "",
+					  .prot = INSP_PROT_READ | INSP_PROT_WRITE};
+	regions[1] = (struct insp_region){.start = HEAP, .end = HEAP + ((at * 16 + 4095) & ~4095ul),
+					  .prot = INSP_PROT_READ | INSP_PROT_WRITE, .name = "[heap]",
+					  .flags = INSP_REGION_BRK};
+	m.snap->regions.items = regions;
+	m.snap->regions.n = 2;
+	base = rss_bytes();
+	printf("phase,seconds,own_bytes,own_bytes_per_chunk\n");
+	uint64_t t = insp_now_ns();
+
+	insp_chunks_span_begin(chunks, HEAP, HEAP + at * 16, 0, geometry);
+	for (size_t i = 0; i < n; i++)
+		insp_chunks_add(chunks, HEAP + (uint64_t)starts[i] * 16, INSP_CHUNK_INUSE);
+	insp_chunks_span_end(chunks);
+	if (insp_chunks_seal(chunks, NULL))
+		return 1;
+	for (size_t i = 0; i < n / 1000; i++)
+		maker_put(&m, DATA + i * 8, target_of(starts, n, 0, "random"));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t mem = HEAP + (uint64_t)starts[i] * 16 + 16;
+		size_t words = (size_t)(starts[i + 1] - starts[i]) * 2 - 1, k = 0;
+		/* Small chunks hold fewer, larger ones more. */
+		size_t npointers = (per * words + rng() % 17) / 17;
+
+		if (shape[0] == 'l' && i + 1 < n)
+			maker_put(&m, mem + 8 * k++, HEAP + (uint64_t)starts[i + 1] * 16 + 16);
+		for (; k < npointers && k < words; k++)
+			maker_put(&m, mem + 8 * k, target_of(starts, n, i, shape) + (rng() % 20 ? 0 : 8));
+	}
+	maker_put(&m, 0, 0);
+	if (insp_pointers_seal(m.snap->pointers))
+		return 1;
+	phase("make", t, n, base);
+	printf("# %zu chunks, %zu pointers, %zu heap bytes\n", n, m.snap->pointers->n, (size_t)at * 16);
+
+	struct insp_graph *graph;
+	struct insp_error err = {0};
+
+	for (unsigned threads = 1; threads <= 2; threads++) {
+		t = insp_now_ns();
+		if (insp_graph_create(m.snap, threads, &graph, &err)) {
+			fprintf(stderr, "graph: %s\n", err.msg);
+			return 1;
+		}
+		phase(threads == 1 ? "graph, 1 thread" : "graph, 2 threads", t, n, base);
+		if (threads == 1)
+			insp_graph_destroy(graph);
+	}
+	printf("# %zu edges, %zu roots\n", graph->nedges, graph->nroots);
+	insp_graph_destroy(graph);
+	m.snap->regions.n = 0;
+	insp_snapshot_destroy(m.snap);
+	free(starts);
+	return 0;
+}
