@@ -19,7 +19,7 @@ fuzz()
 	# shellcheck disable=SC2086 # none or one folder
 	if "$BUILD/tests/fuzz/$name" -max_total_time="$FUZZ_TIME" -timeout=10 -rss_limit_mb=2048 \
 		-artifact_prefix="$dir/found/" "$dir/corpus" $seeds >"$dir/log" 2>&1 </dev/null; then
-		echo "  ok    $name: $(grep -o '^#[0-9]*' "$dir/log" | tail -n 1 | tr -d '#') inputs, $(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$dir/log" | tail -n 1) edges"
+		echo "  ok    $name: $(sed -n "s/^Done \([0-9]*\) runs.*/\1/p" "$dir/log") inputs, $(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$dir/log" | tail -n 1) edges"
 		echo 1 0 >"$dir/res"
 	else
 		tail -n 60 "$dir/log" | sed 's/^/    | /'
