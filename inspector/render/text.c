@@ -179,6 +179,8 @@ static void row(void *state, const struct insp_table *table, const struct insp_v
 	struct text *t = state;
 
 	(void)table;
+	if (t->table && !insp_text_table_visible(t->table))
+		return;
 	table_heading(t);
 	if (t->table)
 		insp_text_table_row(t->table, cells, depth);

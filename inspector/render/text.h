@@ -22,6 +22,8 @@ struct insp_text_table;
 struct insp_text_table *insp_text_table_create(struct insp_out *out,
 					       const struct insp_render_options *options,
 					       const struct insp_table *table, unsigned indent);
+/* False when the table has columns for machines only. */
+bool insp_text_table_visible(const struct insp_text_table *t);
 void insp_text_table_row(struct insp_text_table *t, const struct insp_value *cells, unsigned depth);
 /* Writes what is left and the totals. False: there was no row, and nothing was written. */
 bool insp_text_table_end(struct insp_text_table *t);

@@ -91,6 +91,14 @@ void insp_text_table_destroy(struct insp_text_table *t)
 	free(t);
 }
 
+bool insp_text_table_visible(const struct insp_text_table *t)
+{
+	for (size_t i = 0; i < t->table->ncolumns; i++)
+		if (t->cols[i].shown)
+			return true;
+	return false;
+}
+
 static void add_total(struct column *col, enum insp_type type, const struct insp_value *v)
 {
 	if (v->kind == INSP_V_UNKNOWN || v->kind == INSP_V_STR)
@@ -220,8 +228,19 @@ static void write_rows(struct insp_text_table *t)
 	forget_rows(t);
 }
 
+/* Titles that are all empty make no header. */
+static bool has_header(const struct insp_text_table *t)
+{
+	for (size_t i = 0; i < t->table->ncolumns; i++)
+		if (t->cols[i].shown && t->table->columns[i].title[0])
+			return true;
+	return false;
+}
+
 static void write_header(struct insp_text_table *t)
 {
+	if (!has_header(t))
+		return;
 	insp_out_pad(t->out, ' ', t->indent);
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_BOLD);

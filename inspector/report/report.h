@@ -51,6 +51,8 @@ enum insp_column_flags {
 	INSP_COL_TREE = 1 << 4,	  /* STR: indented by insp_row_depth */
 };
 
+/* title NULL: for machines only, text does not show it. Where all that text shows have "", there
+   is no header line. */
 struct insp_column {
 	const char *key, *title;
 	enum insp_type type;
