@@ -27,7 +27,7 @@ static size_t copied(const struct insp_thread *t, uint64_t addr, size_t n)
 	return n < t->stack_len - at ? n : (size_t)(t->stack_len - at);
 }
 
-static bool on_own_stack(const struct insp_stack *s, uint64_t addr)
+bool insp_stack_is_own(const struct insp_stack *s, uint64_t addr)
 {
 	const struct insp_thread *t = s->thread;
 	const struct insp_region *r;
@@ -49,7 +49,7 @@ bool insp_stack_read(struct insp_stack *s, uint64_t addr, void *buf, size_t size
 		if (n == size_bytes)
 			return true;
 	}
-	if (on_own_stack(s, addr + n) && !s->held) {
+	if (insp_stack_is_own(s, addr + n) && !s->held) {
 		s->copy_ended = true;
 		return false;
 	}
@@ -150,13 +150,4 @@ bool insp_stack_step(struct insp_stack *s, const struct insp_cursor *at, struct 
 		return true;
 	}
 	return false;
-}
-
-const char *insp_stack_end_reason(const struct insp_stack *s)
-{
-	if (!s->thread->stack_bytes && !s->held)
-		return "the stack was not copied";
-	if (s->copy_ended)
-		return "the copied part of the stack ended";
-	return "no unwind information for the last frame";
 }

@@ -36,6 +36,8 @@ void insp_stack_init(struct insp_stack *stack, const struct insp_unwind_env *env
 /* All of it, or false. */
 bool insp_stack_read(struct insp_stack *stack, uint64_t addr, void *buf, size_t size_bytes);
 
+/* Is addr on the stack that the thread stood on? */
+bool insp_stack_is_own(const struct insp_stack *stack, uint64_t addr);
 /* Lies addr in memory that may be executed? */
 bool insp_stack_is_code(const struct insp_stack *stack, uint64_t addr);
 /* Does a call instruction end at addr? */
@@ -50,8 +52,5 @@ bool insp_stack_is_trampoline(struct insp_stack *stack, uint64_t addr);
  */
 bool insp_stack_step(struct insp_stack *stack, const struct insp_cursor *at,
 		     struct insp_cursor *ret, bool *ret_guessed);
-
-/* Why the walk ended, when neither unwind tables nor insp_stack_step know more. */
-const char *insp_stack_end_reason(const struct insp_stack *stack);
 
 #endif
