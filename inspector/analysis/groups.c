@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "analysis/groups.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/census.h"
+
+const char insp_group_choices[] = "size|arena|state|mapping";
+
+struct maker {
+	const struct insp_snapshot *snapshot;
+	struct insp_pool *pool;
+	struct insp_groups *ret;
+	struct insp_error *err;
+};
+
+static int add(struct maker *m, const char *key, uint64_t count, uint64_t bytes)
+{
+	struct insp_groups *g = m->ret;
+
+	if (g->n == g->cap) {
+		size_t cap = g->cap ? g->cap * 2 : 64;
+		struct insp_group *items = insp_pool_array(m->pool, cap, sizeof(*items));
+
+		if (!items)
+			return insp_fail(m->err, INSP_E_NOMEM, "out of memory for groups");
+		if (g->n)
+			memcpy(items, g->items, g->n * sizeof(*items));
+		g->items = items;
+		g->cap = cap;
+	}
+	if (!key)
+		return insp_fail(m->err, INSP_E_NOMEM, "out of memory for groups");
+	g->items[g->n++] = (struct insp_group){key, count, bytes};
+	return 0;
+}
+
+static int by_size(struct maker *m)
+{
+	struct insp_census census;
+	int rc = insp_census_take(m->snapshot, m->pool, &census, m->err);
+
+	for (unsigned c = 0; c < INSP_SIZE_CLASSES && !rc; c++) {
+		const struct insp_tally *t = &census.sizes[c].live;
+		uint64_t from = insp_size_class_min(c), to = insp_size_class_min(c + 1) - 1;
+
+		/* Padded, so that sorting by key is sorting by size. */
+		if (t->count)
+			rc = add(m,
+				 from < 1024 ? insp_pool_printf(m->pool, "%8" PRIu64 " B", from)
+					     : insp_pool_printf(m->pool, "%8" PRIu64 " - %" PRIu64 " B",
+								from, to),
+				 t->count, t->bytes);
+	}
+	return rc;
+}
+
+static int by_state(struct maker *m)
+{
+	struct insp_census census;
+	int rc = insp_census_take(m->snapshot, m->pool, &census, m->err);
+
+	for (unsigned s = 0; s < INSP_N_CHUNK_STATES && !rc; s++)
+		if (census.total[s].count)
+			rc = add(m, insp_chunk_state_key((enum insp_chunk_state)s),
+				 census.total[s].count, census.total[s].bytes);
+	return rc;
+}
+
+static int by_arena(struct maker *m)
+{
+	struct insp_census census;
+	int rc = insp_census_take(m->snapshot, m->pool, &census, m->err);
+
+	for (size_t a = 0; a < m->snapshot->arenas.n && !rc; a++) {
+		struct insp_tally t = insp_tally_live(census.arenas[a]);
+
+		rc = add(m, m->snapshot->arenas.items[a].name, t.count, t.bytes);
+	}
+	return rc;
+}
+
+static int by_mapping(struct maker *m)
+{
+	const struct insp_snapshot *s = m->snapshot;
+	int rc = 0;
+
+	for (size_t i = 0, u = 0; i < s->regions.n && !rc; i++) {
+		const struct insp_region *r = &s->regions.items[i];
+		uint64_t bytes = insp_region_bytes(r);
+
+		while (u < s->usage.n && s->usage.items[u].start < r->start)
+			u++;
+		if (u < s->usage.n && s->usage.items[u].start == r->start)
+			bytes = s->usage.items[u].rss;
+		rc = add(m, r->name[0] ? r->name : "[anonymous]", 1, bytes);
+	}
+	return rc;
+}
+
+static const struct {
+	const char *name;
+	unsigned needs;
+	int (*make)(struct maker *m);
+} ways[] = {
+	{"size", INSP_NEED_CHUNKS, by_size},
+	{"arena", INSP_NEED_CHUNKS, by_arena},
+	{"state", INSP_NEED_CHUNKS, by_state},
+	{"mapping", INSP_NEED_USAGE, by_mapping},
+};
+
+unsigned insp_groups_needs(const char *by)
+{
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
+		if (!strcmp(ways[i].name, by))
+			return ways[i].needs;
+	return 0;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	const struct insp_group *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+/* Sorts by key and adds up groups of the same key. */
+static void merge(struct insp_groups *g)
+{
+	size_t out = 0;
+
+	if (!g->n)
+		return;
+	qsort(g->items, g->n, sizeof(*g->items), by_key);
+	for (size_t i = 1; i < g->n; i++) {
+		if (strcmp(g->items[out].key, g->items[i].key) != 0) {
+			g->items[++out] = g->items[i];
+			continue;
+		}
+		g->items[out].count += g->items[i].count;
+		g->items[out].bytes += g->items[i].bytes;
+	}
+	g->n = out + 1;
+}
+
+int insp_groups_make(const struct insp_snapshot *snapshot, const char *by, struct insp_pool *pool,
+		     struct insp_groups *ret, struct insp_error *err)
+{
+	struct maker m = {snapshot, pool, ret, err};
+
+	*ret = (struct insp_groups){0};
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		int rc;
+
+		if (strcmp(ways[i].name, by) != 0)
+			continue;
+		if (ways[i].needs & INSP_NEED_CHUNKS && !(snapshot->has & INSP_NEED_CHUNKS))
+			return insp_fail(err, INSP_E_NOTFOUND,
+					 "the snapshot of %s was taken without chunks",
+					 snapshot->comm);
+		rc = ways[i].make(&m);
+		if (!rc)
+			merge(ret);
+		return rc;
+	}
+	return insp_fail(err, INSP_E_USAGE, "there is no grouping '%s'", by);
+}
+
+static uint64_t distance(const struct insp_group_delta *d)
+{
+	return d->now.bytes > d->base.bytes ? d->now.bytes - d->base.bytes
+					    : d->base.bytes - d->now.bytes;
+}
+
+static int by_change(const void *a, const void *b)
+{
+	const struct insp_group_delta *x = a, *y = b;
+	uint64_t dx = distance(x), dy = distance(y);
+
+	return dx > dy ? -1 : dx < dy ? 1 : strcmp(x->key, y->key);
+}
+
+int insp_groups_diff(const struct insp_groups *base, const struct insp_groups *now,
+		     struct insp_pool *pool, struct insp_group_deltas *ret, struct insp_error *err)
+{
+	struct insp_group_deltas d = {0};
+
+	d.cap = base->n + now->n;
+	d.items = insp_pool_array(pool, d.cap + 1, sizeof(*d.items));
+	if (!d.items)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the comparison");
+	for (size_t b = 0, n = 0; b < base->n || n < now->n;) {
+		struct insp_group_delta *item = &d.items[d.n++];
+		int order = b == base->n ? 1
+			    : n == now->n ? -1
+					  : strcmp(base->items[b].key, now->items[n].key);
+
+		if (order <= 0)
+			item->base = base->items[b++];
+		if (order >= 0)
+			item->now = now->items[n++];
+		item->key = order <= 0 ? item->base.key : item->now.key;
+		d.base.count += item->base.count;
+		d.base.bytes += item->base.bytes;
+		d.now.count += item->now.count;
+		d.now.bytes += item->now.bytes;
+	}
+	if (d.n)
+		qsort(d.items, d.n, sizeof(*d.items), by_change);
+	*ret = d;
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * groups: the memory of a snapshot, summed by a key that means the same in another snapshot: size
+ * class, state, arena, mapping, site. What diff and trend compare.
+ *
+ * To add a way to group: a row in groups.c's table and a function that calls `add` for each piece.
+ */
+#ifndef INSP_ANALYSIS_GROUPS_H
+#define INSP_ANALYSIS_GROUPS_H
+
+#include "base/error.h"
+#include "base/pool.h"
+#include "snapshot/snapshot.h"
+
+/* In use only, but for `state` and `mapping`. bytes of a mapping: resident where known, else mapped. */
+struct insp_group {
+	const char *key; /* unique among its groups */
+	uint64_t count, bytes;
+};
+
+struct insp_groups {
+	struct insp_group *items; /* sorted by key */
+	size_t n, cap;
+};
+
+/* What --by takes: "size|arena|state|mapping|...". */
+extern const char insp_group_choices[];
+/* What a snapshot must have for it: enum insp_need. */
+unsigned insp_groups_needs(const char *by);
+
+/* All in pool. INSP_E_NOTFOUND: the snapshot lacks what it needs. */
+int insp_groups_make(const struct insp_snapshot *snapshot, const char *by, struct insp_pool *pool,
+		     struct insp_groups *ret, struct insp_error *err) insp_must_check;
+
+/* One key in two snapshots; base or now is zero when it is not there. */
+struct insp_group_delta {
+	const char *key;
+	struct insp_group base, now;
+};
+
+struct insp_group_deltas {
+	struct insp_group_delta *items; /* largest change of bytes first */
+	size_t n, cap;
+	struct insp_group base, now;	/* sums */
+};
+
+int insp_groups_diff(const struct insp_groups *base, const struct insp_groups *now,
+		     struct insp_pool *pool, struct insp_group_deltas *ret, struct insp_error *err)
+	insp_must_check;
+
+#endif
