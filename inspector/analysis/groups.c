@@ -7,8 +7,6 @@
 
 #include "analysis/census.h"
 
-const char insp_group_choices[] = "size|arena|state|mapping";
-
 struct maker {
 	const struct insp_snapshot *snapshot;
 	struct insp_pool *pool;

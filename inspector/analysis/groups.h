@@ -23,8 +23,8 @@ struct insp_groups {
 	size_t n, cap;
 };
 
-/* What --by takes: "size|arena|state|mapping|...". */
-extern const char insp_group_choices[];
+/* What --by takes: the ways of groups.c. */
+#define INSP_GROUP_CHOICES "size|arena|state|mapping"
 /* What a snapshot must have for it: enum insp_need. */
 unsigned insp_groups_needs(const char *by);
 

@@ -72,6 +72,7 @@ enum insp_command_flags {
 /* What a command gets to work on. Lives for one run. */
 struct insp_context {
 	const struct insp_snapshot *snapshot; /* NULL for commands without needs of it */
+	const struct insp_snapshot *base; /* chosen at the prompt with `base`; NULL: none */
 	struct insp_symbols *symbols;	/* NULL unless INSP_NEED_SYMBOLS, or where there are none */
 	struct insp_space *space;	/* NULL unless INSP_NEED_BYTES, or where there are none */
 	struct insp_session *session;	/* for the commands of front/ only */

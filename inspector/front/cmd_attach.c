@@ -81,7 +81,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (!session->shell)
 		return insp_fail(err, INSP_E_UNSUPPORTED, "there is no prompt here");
 	/* Threads and heap answer from the same instant. */
-	session->needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS;
+	session->needs = session->target ? INSP_NEED_CHUNKS | INSP_NEED_STACKS : 0;
 	rc = insp_session_need(session, session->needs, session->settings.unwinder, &session->settings,
 			       err);
 	return rc ? rc : session->shell(session, err);

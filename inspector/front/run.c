@@ -119,7 +119,7 @@ static int open_space(struct insp_session *session, struct insp_context *ctx, st
 
 	if (!regions)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	if (insp_session_gone(session) ||
+	if (!session->target || insp_session_gone(session) ||
 	    session->target->ops->regions(session->target, ctx->pool, regions, NULL))
 		return 0;
 	ctx->space = insp_space_create(session->target, regions);
@@ -137,12 +137,15 @@ static int prepare(struct insp_session *session, const struct insp_run *run, str
 	unsigned needs = insp_run_needs(run);
 	int rc;
 
-	if (!session->target || (run->command->flags & (INSP_COMMAND_NO_TARGET | INSP_COMMAND_DIRECT)))
+	if (!session->target && !session->snapshot)
+		return 0;
+	if (run->command->flags & (INSP_COMMAND_NO_TARGET | INSP_COMMAND_DIRECT))
 		return 0;
 	rc = insp_session_need(session, needs, unwinder_of(run), &run->settings, err);
 	if (rc)
 		return rc;
 	ctx->snapshot = session->snapshot;
+	ctx->base = session->base;
 	ctx->symbols = needs & INSP_NEED_SYMBOLS ? session->symbols : NULL;
 	if (session->interactive && !session->gone_said && insp_session_gone(session)) {
 		insp_log(INSP_LOG_WARN, "the process has ended; this is the snapshot taken before");

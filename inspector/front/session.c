@@ -7,6 +7,7 @@
 
 #include "base/fmt.h"
 #include "base/log.h"
+#include "snapshot/file.h"
 #include "snapshot/take.h"
 #include "symbol/symbols.h"
 #include "target/target.h"
@@ -59,7 +60,10 @@ int insp_session_open(const char *spec, const struct insp_settings *settings,
 
 	if (rc)
 		return rc;
-	rc = spec ? insp_target_open(s->spec, &s->target, err) : 0;
+	if (spec && insp_snapshot_is_file(spec))
+		rc = insp_snapshot_load(spec, &s->snapshot, err);
+	else if (spec)
+		rc = insp_target_open(s->spec, &s->target, err);
 	if (rc) {
 		insp_session_close(s);
 		return rc;
@@ -84,6 +88,7 @@ void insp_session_close(struct insp_session *session)
 	if (session->target && session->target->ops->resume)
 		session->target->ops->resume(session->target, NULL);
 	drop_snapshot(session);
+	insp_snapshot_destroy(session->base);
 	insp_target_close(session->target);
 	insp_pool_destroy(session->pool);
 	free(session);
@@ -168,6 +173,25 @@ static int ensure_symbols(struct insp_session *s, struct insp_error *err)
 				   &s->symbols, err);
 }
 
+/* A saved snapshot has what it has. */
+static int need_of_file(struct insp_session *s, unsigned needs, struct insp_error *err)
+{
+	static const struct {
+		unsigned need;
+		const char *what;
+	} parts[] = {
+		{INSP_NEED_CHUNKS, "chunks"},	 {INSP_NEED_STACKS, "stacks"},
+		{INSP_NEED_POINTERS, "pointers"}, {INSP_NEED_USAGE, "memory usage"},
+		{INSP_NEED_SITES, "allocation sites"},
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (needs & parts[i].need & ~s->snapshot->has)
+			return insp_fail(err, INSP_E_NOTFOUND, "snapshot '%s' was saved without %s",
+					 s->spec, parts[i].what);
+	return needs & INSP_NEED_SYMBOLS ? ensure_symbols(s, err) : 0;
+}
+
 int insp_session_need(struct insp_session *session, unsigned needs, const char *unwinder,
 		      const struct insp_settings *settings, struct insp_error *err)
 {
@@ -176,6 +200,8 @@ int insp_session_need(struct insp_session *session, unsigned needs, const char *
 	bool other = unwinder && (!session->unwinder || strcmp(unwinder, session->unwinder) != 0);
 	int rc = 0;
 
+	if (!session->target)
+		return need_of_file(session, needs, err);
 	if (!again || (want & ~session->snapshot->has) ||
 	    (other && (session->snapshot->has & INSP_NEED_STACKS) && (needs & INSP_NEED_STACKS))) {
 		if (again) {
@@ -200,5 +226,8 @@ int insp_session_refresh(struct insp_session *session, const struct insp_setting
 {
 	unsigned needs = session->needs | (session->snapshot ? session->snapshot->has : 0);
 
+	if (!session->target)
+		return insp_fail(err, INSP_E_UNSUPPORTED, "'%s' is a saved snapshot: it does not change",
+				 session->spec);
 	return session_take(session, needs, session->unwinder, settings, err);
 }

@@ -28,9 +28,10 @@ typedef int (*insp_shell_fn)(struct insp_session *session, struct insp_error *er
 struct insp_session {
 	struct insp_pool *pool;		/* strings of the settings */
 	struct insp_settings settings;
-	struct insp_target *target;	/* NULL: none (help, set) */
+	struct insp_target *target;	/* NULL: none (help, set), or a snapshot file */
 	const char *spec;		/* as the user named it; in pool */
 	struct insp_snapshot *snapshot; /* NULL: none yet */
+	struct insp_snapshot *base;	/* what diff compares with; NULL: none chosen */
 	struct insp_symbols *symbols;	/* of snapshot; NULL: not needed yet */
 	const char *unwinder;		/* that snapshot's stacks were made with; NULL: the default */
 	unsigned needs;			/* taken with every snapshot, beside what the command needs */

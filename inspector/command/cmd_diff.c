@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* diff: what grew between two snapshots, group by group. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/groups.h"
+#include "command/command.h"
+#include "snapshot/file.h"
+
+struct args {
+	const char *by, *sort, *base;
+	uint64_t min, limit;
+};
+
+static const struct insp_option options[] = {
+	{"BASE", 0, INSP_OPT_FILE, NULL, "the earlier snapshot, a file; at the prompt `base` can choose it",
+	 NULL, NULL, offsetof(struct args, base)},
+	{"by", 'b', INSP_OPT_CHOICE, "KEY", "what to compare", "size", INSP_GROUP_CHOICES,
+	 offsetof(struct args, by)},
+	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; change: largest first", "change",
+	 "change|key|now|growth", offsetof(struct args, sort)},
+	{"min", 0, INSP_OPT_SIZE, "SIZE", "leave out what changed by less", NULL, NULL,
+	 offsetof(struct args, min)},
+	{"limit", 'n', INSP_OPT_COUNT, "N", "at most N rows; 0: all", "30", NULL,
+	 offsetof(struct args, limit)},
+	INSP_OPTION_END,
+};
+
+static const struct insp_column columns[] = {
+	{"key", "", INSP_T_STR, 0, "the group: a size class, an arena, a state, a mapping"},
+	{"base_count", "count then", INSP_T_COUNT, 0, "chunks (or mappings) in the base"},
+	{"now_count", "now", INSP_T_COUNT, 0, "in the later one"},
+	{"delta_count", "change", INSP_T_DELTA_COUNT, 0, "now minus base"},
+	{"base", "bytes then", INSP_T_BYTES, 0, "bytes in the base"},
+	{"now", "now", INSP_T_BYTES, 0, "bytes in the later one"},
+	{"delta", "change", INSP_T_DELTA, 0, "now minus base, bytes"},
+	{"growth", "growth", INSP_T_FACTOR, 0, "now by base; null for new ones"},
+	{"risk", "risk", INSP_T_STR, 0,
+	 "share of all growth: high from 30 %, medium from 10 %, low; new, gone, fell"},
+};
+
+static const struct insp_table table = INSP_TABLE("diff", NULL, columns, "nothing changed");
+static const struct insp_table *const tables[] = {&table, NULL};
+
+static int64_t change(const struct insp_group_delta *d)
+{
+	return (int64_t)(d->now.bytes - d->base.bytes);
+}
+
+static const char *risk(const struct insp_group_delta *d, uint64_t growth)
+{
+	double share;
+
+	if (!d->now.count)
+		return "gone";
+	if (change(d) < 0)
+		return "fell";
+	share = growth ? (double)change(d) / (double)growth : 0;
+	if (!d->base.count)
+		return share >= 0.3 ? "new, high" : share >= 0.1 ? "new, medium" : "new";
+	return !change(d) ? "" : share >= 0.3 ? "high" : share >= 0.1 ? "medium" : "low";
+}
+
+static double factor(const struct insp_group_delta *d)
+{
+	return d->base.bytes ? (double)d->now.bytes / (double)d->base.bytes : 1e18;
+}
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct insp_group_delta *)a)->key,
+		      ((const struct insp_group_delta *)b)->key);
+}
+
+static int by_now(const void *a, const void *b)
+{
+	const struct insp_group_delta *x = a, *y = b;
+
+	return x->now.bytes > y->now.bytes ? -1 : x->now.bytes < y->now.bytes ? 1 : by_key(a, b);
+}
+
+static int by_growth(const void *a, const void *b)
+{
+	double x = factor(a), y = factor(b);
+
+	return x > y ? -1 : x < y ? 1 : by_now(a, b);
+}
+
+static void sort(struct insp_group_deltas *d, const char *order)
+{
+	if (!strcmp(order, "change") || !d->n)
+		return; /* they come so */
+	qsort(d->items, d->n, sizeof(*d->items),
+	      !strcmp(order, "key") ? by_key : !strcmp(order, "now") ? by_now : by_growth);
+}
+
+static void report_row(struct insp_report *r, const struct insp_group_delta *d, uint64_t growth)
+{
+	insp_cell_str(r, d->key);
+	insp_cell_u64(r, d->base.count);
+	insp_cell_u64(r, d->now.count);
+	insp_cell_i64(r, (int64_t)(d->now.count - d->base.count));
+	insp_cell_u64(r, d->base.bytes);
+	insp_cell_u64(r, d->now.bytes);
+	insp_cell_i64(r, change(d));
+	if (d->base.bytes)
+		insp_cell_f64(r, factor(d));
+	else
+		insp_cell_unknown(r);
+	insp_cell_str(r, risk(d, growth));
+	insp_row_end(r);
+}
+
+static void report_heads(struct insp_report *r, const struct insp_snapshot *base,
+			 const struct insp_snapshot *now, const struct insp_group_deltas *d)
+{
+	insp_field_u64(r, "base_taken_at_ns", "base taken at", INSP_T_TIME, base->taken_at_ns);
+	insp_field_u64(r, "elapsed_ns", "then to now", INSP_T_DURATION,
+		       now->taken_at_ns > base->taken_at_ns ? now->taken_at_ns - base->taken_at_ns : 0);
+	insp_field_u64(r, "base_bytes", "bytes then", INSP_T_BYTES, d->base.bytes);
+	insp_field_u64(r, "now_bytes", "bytes now", INSP_T_BYTES, d->now.bytes);
+	insp_field_i64(r, "delta_bytes", "change", INSP_T_DELTA,
+		       (int64_t)(d->now.bytes - d->base.bytes));
+	if (strcmp(base->comm, now->comm) != 0)
+		insp_note(r, INSP_WARNING, "other_program", "the base is of %s, this is %s", base->comm,
+			  now->comm);
+}
+
+static void destroy_snapshot(void *s)
+{
+	insp_snapshot_destroy(s);
+}
+
+/* The base named here, else the one chosen at the prompt. */
+static int find_base(struct insp_context *ctx, const char *file, const struct insp_snapshot **ret,
+		     struct insp_error *err)
+{
+	struct insp_snapshot *base;
+	int rc;
+
+	if (!file) {
+		*ret = ctx->base;
+		return ctx->base ? 0
+				 : insp_fail(err, INSP_E_USAGE,
+					     "which base? diff FILE, or choose one with `base FILE`");
+	}
+	rc = insp_snapshot_load(file, &base, err);
+	if (rc)
+		return rc;
+	*ret = base;
+	if (insp_pool_defer(ctx->pool, destroy_snapshot, base)) {
+		insp_snapshot_destroy(base);
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
+	       struct insp_error *err)
+{
+	const struct args *a = args;
+	const struct insp_snapshot *base;
+	struct insp_groups then, now;
+	struct insp_group_deltas d;
+	uint64_t growth = 0, shown = 0, total = 0;
+	int rc = find_base(ctx, a->base, &base, err);
+
+	if (!rc)
+		rc = insp_groups_make(base, a->by, ctx->pool, &then, err);
+	if (!rc)
+		rc = insp_groups_make(ctx->snapshot, a->by, ctx->pool, &now, err);
+	if (!rc)
+		rc = insp_groups_diff(&then, &now, ctx->pool, &d, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < d.n; i++)
+		growth += change(&d.items[i]) > 0 ? (uint64_t)change(&d.items[i]) : 0;
+	sort(&d, a->sort);
+	report_heads(report, base, ctx->snapshot, &d);
+	insp_table_begin(report, &table);
+	for (size_t i = 0; i < d.n; i++) {
+		int64_t c = change(&d.items[i]);
+
+		if ((!c && d.items[i].now.count == d.items[i].base.count) ||
+		    (uint64_t)(c < 0 ? -c : c) < a->min)
+			continue;
+		total++;
+		if (a->limit && shown >= a->limit)
+			continue;
+		report_row(report, &d.items[i], growth);
+		shown++;
+	}
+	insp_table_end(report);
+	if (shown < total)
+		insp_table_cut(report, shown, total, "--limit 0 shows all");
+	return 0;
+}
+
+static unsigned needs_of(const void *args)
+{
+	return insp_groups_needs(((const struct args *)args)->by);
+}
+
+const struct insp_command insp_cmd_diff = {
+	.name = "diff",
+	.group = "files",
+	.summary = "what grew since an earlier snapshot, by size, arena, state or mapping",
+	.help = "Compares a saved snapshot with the process, or with a second file: `meminspect diff "
+		"start.mi peak.mi`. Bytes and counts are those in use, but for states and mappings.\n\n"
+		"Risk is how much of all growth a group is responsible for: high from 30 %, medium from "
+		"10 %. A group that only appears now is new; one that is not there any more is gone.",
+	.example = "diff --by size start.mi",
+	.options = options,
+	.args_bytes = sizeof(struct args),
+	.flags = INSP_COMMAND_ANY,
+	.tables = tables,
+	.needs_of = needs_of,
+	.run = run,
+};
