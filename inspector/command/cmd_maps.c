@@ -20,15 +20,15 @@ static const struct insp_option options[] = {
 };
 
 static const struct insp_column columns[] = {
-	{"start", "START", INSP_T_ADDR, 0, "first address"},
-	{"end", "END", INSP_T_ADDR, 0, "first address behind it"},
-	{"bytes", "SIZE", INSP_T_BYTES, INSP_COL_TOTAL, "end minus start; address space, not memory in use"},
-	{"permissions", "PERM", INSP_T_STR, 0, "r, w, x, and p for private or s for shared"},
-	{"offset", "OFFSET", INSP_T_ADDR, INSP_COL_WIDE, "where in the file it starts, bytes"},
-	{"inode", "INODE", INSP_T_ID, INSP_COL_WIDE, "of the file; 0 for anonymous memory"},
-	{"deleted", "DELETED", INSP_T_BOOL, INSP_COL_WIDE, "the file was unlinked or replaced on disk"},
-	{"kind", "KIND", INSP_T_STR, 0, "file, anonymous, heap, stack, shared, device, kernel"},
-	{"name", "NAME", INSP_T_STR, INSP_COL_WRAP, "path of the file, or the kernel's name in brackets"},
+	{"start", "start", INSP_T_ADDR, 0, "first address"},
+	{"end", "end", INSP_T_ADDR, 0, "first address behind it"},
+	{"bytes", "size", INSP_T_BYTES, INSP_COL_TOTAL, "end minus start; address space, not memory in use"},
+	{"permissions", "perm", INSP_T_STR, 0, "r, w, x, and p for private or s for shared"},
+	{"offset", "offset", INSP_T_ADDR, INSP_COL_WIDE, "where in the file it starts, bytes"},
+	{"inode", "inode", INSP_T_ID, INSP_COL_WIDE, "of the file; 0 for anonymous memory"},
+	{"deleted", "deleted", INSP_T_BOOL, INSP_COL_WIDE, "the file was unlinked or replaced on disk"},
+	{"kind", "kind", INSP_T_STR, 0, "file, anonymous, heap, stack, shared, device, kernel"},
+	{"name", "name", INSP_T_STR, INSP_COL_WRAP, "path of the file, or the kernel's name in brackets"},
 };
 
 static const struct insp_table table = INSP_TABLE("maps", NULL, columns, "no mapping fits");

@@ -5,16 +5,16 @@
 #include "base/log.h"
 
 static const struct insp_column columns[] = {
-	{"what", "WHAT", INSP_T_STR, 0, "which figure"},
-	{"before", "BEFORE", INSP_T_BYTES, 0, "in the old snapshot, bytes"},
-	{"now", "NOW", INSP_T_BYTES, 0, "in the new snapshot, bytes"},
-	{"change", "CHANGE", INSP_T_DELTA, 0, "now minus before, bytes"},
+	{"what", "what", INSP_T_STR, 0, "which figure"},
+	{"before", "before", INSP_T_BYTES, 0, "in the old snapshot, bytes"},
+	{"now", "now", INSP_T_BYTES, 0, "in the new snapshot, bytes"},
+	{"change", "change", INSP_T_DELTA, 0, "now minus before, bytes"},
 };
 static const struct insp_column count_columns[] = {
-	{"what", "WHAT", INSP_T_STR, 0, "which figure"},
-	{"before", "BEFORE", INSP_T_COUNT, 0, "in the old snapshot"},
-	{"now", "NOW", INSP_T_COUNT, 0, "in the new snapshot"},
-	{"change", "CHANGE", INSP_T_DELTA_COUNT, 0, "now minus before"},
+	{"what", "what", INSP_T_STR, 0, "which figure"},
+	{"before", "before", INSP_T_COUNT, 0, "in the old snapshot"},
+	{"now", "now", INSP_T_COUNT, 0, "in the new snapshot"},
+	{"change", "change", INSP_T_DELTA_COUNT, 0, "now minus before"},
 };
 
 static const struct insp_table bytes_table = INSP_TABLE("bytes", NULL, columns, NULL);

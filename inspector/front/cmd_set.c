@@ -19,10 +19,10 @@ static const struct insp_option options[] = {
 };
 
 static const struct insp_column columns[] = {
-	{"name", "SETTING", INSP_T_STR, 0, "what `set` calls it"},
-	{"value", "VALUE", INSP_T_STR, 0, "as it is now"},
-	{"values", "VALUES", INSP_T_STR, INSP_COL_WRAP, "what it may be"},
-	{"help", "MEANING", INSP_T_STR, INSP_COL_WRAP, "what it does"},
+	{"name", "setting", INSP_T_STR, 0, "what `set` calls it"},
+	{"value", "value", INSP_T_STR, 0, "as it is now"},
+	{"values", "values", INSP_T_STR, INSP_COL_WRAP, "what it may be"},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it does"},
 };
 
 static const struct insp_table table = INSP_TABLE("settings", NULL, columns, NULL);

@@ -121,22 +121,22 @@ static const struct insp_option options[] = {
 };
 
 static const struct insp_column command_columns[] = {
-	{"name", "COMMAND", INSP_T_STR, 0, "words of the command"},
-	{"summary", "WHAT IT DOES", INSP_T_STR, INSP_COL_WRAP, "one line"},
+	{"name", "command", INSP_T_STR, 0, "words of the command"},
+	{"summary", "what it does", INSP_T_STR, INSP_COL_WRAP, "one line"},
 };
 
 static const struct insp_column option_columns[] = {
-	{"option", "OPTION", INSP_T_STR, 0, "letter, name and value"},
-	{"default", "DEFAULT", INSP_T_STR, 0, "value when it is not given"},
+	{"option", "option", INSP_T_STR, 0, "letter, name and value"},
+	{"default", "default", INSP_T_STR, 0, "value when it is not given"},
 	{"values", NULL, INSP_T_STR, 0, "words that it takes, separated by |"},
-	{"help", "MEANING", INSP_T_STR, INSP_COL_WRAP, "what it does"},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it does"},
 };
 
 static const struct insp_column json_columns[] = {
-	{"table", "TABLE", INSP_T_STR, 0, "key of the table in the JSON object"},
-	{"key", "KEY", INSP_T_STR, 0, "key of the column"},
-	{"type", "TYPE", INSP_T_STR, 0, "kind of value"},
-	{"help", "MEANING", INSP_T_STR, INSP_COL_WRAP, "what it says"},
+	{"table", "table", INSP_T_STR, 0, "key of the table in the JSON object"},
+	{"key", "key", INSP_T_STR, 0, "key of the column"},
+	{"type", "type", INSP_T_STR, 0, "kind of value"},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it says"},
 };
 
 static const struct insp_table commands_table = INSP_TABLE("commands", NULL, command_columns, NULL);

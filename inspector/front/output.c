@@ -85,33 +85,47 @@ static const char *pager_command(void)
 	return "less";
 }
 
-/* Starts the pager and hands it what was held. False: there is none, write to the terminal. */
-static bool pager_start(struct insp_output *o)
+/* Starts a shell command that reads what we write. 0: not started. */
+static pid_t spawn_reader(const char *command, int *ret_fd)
 {
-	const char *command = pager_command();
 	char *argv[] = {"sh", "-c", (char *)command, NULL};
 	posix_spawn_file_actions_t actions;
-	int fds[2], rc;
+	posix_spawnattr_t attr;
+	sigset_t defaults;
+	pid_t pid = 0;
+	int fds[2];
 
-	if (!*command || strcmp(command, "cat") == 0 || pipe2(fds, O_CLOEXEC))
-		return false;
-	if (posix_spawn_file_actions_init(&actions)) {
-		(void)close(fds[0]);
-		(void)close(fds[1]);
-		return false;
-	}
+	if (pipe2(fds, O_CLOEXEC))
+		return 0;
+	/* We ignore SIGPIPE; what we start shall not. */
+	sigemptyset(&defaults);
+	sigaddset(&defaults, SIGPIPE);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigdefault(&attr, &defaults);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_adddup2(&actions, fds[0], STDIN_FILENO);
-	(void)setenv("LESS", "FRX", 0);
-	rc = posix_spawn(&o->pager, "/bin/sh", &actions, NULL, argv, environ);
+	if (posix_spawn(&pid, "/bin/sh", &actions, &attr, argv, environ))
+		pid = 0;
 	posix_spawn_file_actions_destroy(&actions);
+	posix_spawnattr_destroy(&attr);
 	(void)close(fds[0]);
-	if (rc) {
+	if (pid)
+		*ret_fd = fds[1];
+	else
 		(void)close(fds[1]);
-		o->pager = 0;
-		return false;
-	}
-	o->pager_fd = fds[1];
-	return true;
+	return pid;
+}
+
+/* When there is none, the terminal takes it all. */
+static void pager_start(struct insp_output *o)
+{
+	const char *command = pager_command();
+
+	if (!*command || strcmp(command, "cat") == 0)
+		return;
+	(void)setenv("LESS", "FRX", 0);
+	o->pager = spawn_reader(command, &o->pager_fd);
 }
 
 /* Writes what was held, and from now on at once. */
@@ -138,7 +152,7 @@ static int output_write(void *ctx, const char *bytes, size_t n, struct insp_erro
 		o->lines += bytes[i] == '\n';
 	if (o->lines < o->rows)
 		return 0;
-	(void)pager_start(o);
+	pager_start(o);
 	return release(o, err);
 }
 
@@ -191,6 +205,16 @@ void insp_output_open_fd(struct insp_output *o, int fd)
 	*o = (struct insp_output){.fd = fd};
 	insp_out_init(&o->out, output_write, o);
 	o->terminal = isatty(fd);
+}
+
+int insp_output_open_shell(struct insp_output *o, const char *command, struct insp_error *err)
+{
+	insp_output_open_fd(o, STDOUT_FILENO);
+	o->terminal = false;
+	o->pager = spawn_reader(command, &o->pager_fd);
+	if (!o->pager)
+		return insp_fail(err, INSP_E_IO, "shell command '%s' cannot be started", command);
+	return 0;
 }
 
 void insp_output_open_fn(struct insp_output *o, insp_write_fn write, void *ctx)
@@ -265,7 +289,7 @@ void insp_output_render_options(const struct insp_output *o, const struct insp_s
 	unsigned rows;
 
 	*ret = (struct insp_render_options){
-		.color = o->fd >= 0 && insp_terminal_color(o->fd, settings->color),
+		.color = o->fd >= 0 && insp_terminal_color(o->terminal ? o->fd : -1, settings->color),
 		.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
 		.raw = settings->raw,
 		.wide = settings->wide,

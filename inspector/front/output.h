@@ -32,6 +32,9 @@ struct insp_output {
 /* To settings->output, or to stdout. */
 int insp_output_open(struct insp_output *o, const struct insp_settings *settings,
 		     struct insp_error *err) insp_must_check;
+/* To the input of a shell command; close waits for it. */
+int insp_output_open_shell(struct insp_output *o, const char *command, struct insp_error *err)
+	insp_must_check;
 /* To an open descriptor (borrowed). */
 void insp_output_open_fd(struct insp_output *o, int fd);
 /* To a callback. */

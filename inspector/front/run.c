@@ -8,6 +8,7 @@
 #include "front/help.h"
 #include "front/output.h"
 #include "front/progress.h"
+#include "front/recent.h"
 #include "front/session.h"
 #include "render/render.h"
 #include "report/sink.h"
@@ -200,13 +201,20 @@ static int run_reported(const struct insp_run *run, struct insp_context *ctx,
 	const struct insp_renderer *renderer = insp_renderer_find(run->settings.format);
 	struct insp_render_options options;
 	struct insp_error command_err = {0};
-	struct insp_report *report;
-	void *state;
+	const struct insp_sink *sink = renderer->sink;
+	struct insp_recent *recent = ctx->session->recent;
+	struct insp_report *report = NULL;
+	void *state, *sink_state;
 	int rc, end_rc;
 
 	insp_output_render_options(output, &run->settings, &options);
-	state = renderer->open(&output->out, &options);
-	report = state ? insp_report_create(renderer->sink, state, &output->out) : NULL;
+	state = sink_state = renderer->open(&output->out, &options);
+	if (state && recent) {
+		sink = insp_recent_begin(recent, sink, state);
+		sink_state = recent;
+	}
+	if (state)
+		report = insp_report_create(sink, sink_state, &output->out);
 	if (!report) {
 		renderer->close(state);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");

@@ -16,6 +16,7 @@
 #include "front/settings.h"
 #include "snapshot/snapshot.h"
 
+struct insp_recent;
 struct insp_session;
 struct insp_space;
 struct insp_symbols;
@@ -39,6 +40,7 @@ struct insp_session {
 	bool interactive;		/* there is a prompt: remarks name what was done */
 	bool leave;			/* `quit` was typed */
 	bool gone_said;			/* it was told that the target ended */
+	struct insp_recent *recent;	/* addresses that were shown; NULL: nobody asks */
 	insp_shell_fn shell;
 };
 

@@ -237,8 +237,11 @@ static bool has_header(const struct insp_text_table *t)
 	return false;
 }
 
+/* In capitals, as ps and lsblk have it: so it is told from the rows without a terminal, too. */
 static void write_header(struct insp_text_table *t)
 {
+	struct insp_str upper = {0};
+
 	if (!has_header(t))
 		return;
 	insp_out_pad(t->out, ' ', t->indent);
@@ -247,9 +250,15 @@ static void write_header(struct insp_text_table *t)
 	for (size_t i = 0; i < t->table->ncolumns; i++) {
 		const char *title = t->table->columns[i].title;
 
-		if (t->cols[i].shown)
-			write_cell(t, i, title, strlen(title), insp_utf8_columns(title, strlen(title)));
+		if (!t->cols[i].shown)
+			continue;
+		insp_str_reset(&upper);
+		for (; *title; title++)
+			insp_str_addc(&upper, (char)(*title >= 'a' && *title <= 'z' ? *title - 32 : *title));
+		write_cell(t, i, insp_str_text(&upper), upper.len,
+			   insp_utf8_columns(insp_str_text(&upper), upper.len));
 	}
+	insp_str_deinit(&upper);
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_PLAIN);
 	insp_out_addc(t->out, '\n');
