@@ -77,7 +77,10 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		insp_cell_u64(report, insp_region_bytes(r));
 		insp_cell_str(report, insp_region_perms(r, perms));
 		insp_cell_u64(report, r->offset);
-		insp_cell_u64(report, r->inode);
+		if (r->inode == UINT64_MAX) /* a core knows the name only */
+			insp_cell_unknown(report);
+		else
+			insp_cell_u64(report, r->inode);
 		insp_cell_bool(report, deleted);
 		insp_cell_str(report, kind_of(r));
 		insp_cell_str(report, r->name);

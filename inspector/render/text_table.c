@@ -39,6 +39,7 @@ struct insp_text_table {
 	struct column *cols;
 	size_t last;		/* shown column */
 	bool totals, laid_out;
+	size_t blanks;		/* owed before the next character of the line: no blanks at its end */
 	size_t nrows;		/* kept */
 	struct insp_str text;	/* of the cells that are kept */
 	INSP_VEC(struct cell) cells;
@@ -175,6 +176,18 @@ static void fit(const char *s, size_t n, size_t columns, bool tail, size_t *ret_
 	*ret_len = i - start;
 }
 
+static void pay_blanks(struct insp_text_table *t)
+{
+	insp_out_pad(t->out, ' ', t->blanks);
+	t->blanks = 0;
+}
+
+static void end_line(struct insp_text_table *t)
+{
+	t->blanks = 0;
+	insp_out_addc(t->out, '\n');
+}
+
 static void write_cut(struct insp_text_table *t, const char *s, size_t n, size_t width)
 {
 	const char *dots = t->options->utf8 ? "\xe2\x80\xa6" : "..";
@@ -183,13 +196,14 @@ static void write_cut(struct insp_text_table *t, const char *s, size_t n, size_t
 
 	if (width <= dots_columns)
 		return;
+	pay_blanks(t);
 	fit(s, n, width - dots_columns, tail, &start, &len);
 	if (tail)
 		insp_out_str(t->out, dots);
 	insp_out_add(t->out, s + start, len);
 	if (!tail)
 		insp_out_str(t->out, dots);
-	insp_out_pad(t->out, ' ', width - dots_columns - insp_utf8_columns(s + start, len));
+	t->blanks = width - dots_columns - insp_utf8_columns(s + start, len);
 }
 
 static void write_cell(struct insp_text_table *t, size_t i, const char *s, size_t n, size_t columns)
@@ -202,13 +216,16 @@ static void write_cell(struct insp_text_table *t, size_t i, const char *s, size_
 		write_cut(t, s, n, col->width);
 		pad = 0;
 	} else {
-		if (col->right)
-			insp_out_pad(t->out, ' ', pad);
-		insp_out_add(t->out, s, n);
+		if (n) {
+			t->blanks += col->right ? pad : 0;
+			pay_blanks(t);
+			insp_out_add(t->out, s, n);
+			pad = col->right ? 0 : pad;
+		}
+		t->blanks += pad;
 	}
-	if (i == t->last)
-		return;
-	insp_out_pad(t->out, ' ', (col->right ? 0 : pad) + GAP_COLUMNS);
+	if (i != t->last)
+		t->blanks += GAP_COLUMNS;
 }
 
 static void write_rows(struct insp_text_table *t)
@@ -223,7 +240,7 @@ static void write_rows(struct insp_text_table *t)
 			if (t->cols[i].shown)
 				write_cell(t, i, text + cell->start, cell->len, cell->columns);
 		}
-		insp_out_addc(t->out, '\n');
+		end_line(t);
 	}
 	forget_rows(t);
 }
@@ -261,7 +278,7 @@ static void write_header(struct insp_text_table *t)
 	insp_str_deinit(&upper);
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_PLAIN);
-	insp_out_addc(t->out, '\n');
+	end_line(t);
 }
 
 static size_t line_columns(const struct insp_text_table *t)
@@ -360,7 +377,7 @@ static void write_totals(struct insp_text_table *t)
 	}
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_PLAIN);
-	insp_out_addc(t->out, '\n');
+	end_line(t);
 	insp_str_deinit(&s);
 }
 

@@ -33,7 +33,5 @@ void insp_snapshot_destroy(struct insp_snapshot *snapshot)
 	free(snapshot->allocators.items);
 	free(snapshot->arenas.items);
 	free(snapshot->bins.items);
-	for (size_t i = 0; i < snapshot->threads.n; i++)
-		free(snapshot->threads.items[i].frames.items);
 	insp_pool_destroy(snapshot->pool); /* and snapshot itself */
 }
