@@ -131,12 +131,14 @@ static void editor_begin(struct insp_session *session)
 static void prompt_of(const struct insp_session *s, struct insp_str *ret)
 {
 	static const struct insp_render_options plain = {.utf8 = false};
-	bool held = s->target->ops->held && s->target->ops->held(s->target);
+	bool held = s->target && s->target->ops->held && s->target->ops->held(s->target);
+	const char *comm = s->target ? s->target->comm : s->snapshot->comm;
 
 	insp_str_reset(ret);
 	insp_str_add(ret, "meminspect(");
-	insp_text_safe(ret, &plain, s->target->comm, false);
-	insp_str_addf(ret, ":%d%s)> ", s->target->pid, held ? " HELD" : "");
+	insp_text_safe(ret, &plain, comm ? comm : "?", false);
+	insp_str_addf(ret, ":%d%s)> ", s->target ? s->target->pid : s->snapshot->pid,
+		      held ? " HELD" : !s->target ? " saved" : "");
 }
 
 /* A line with the history told; NULL at the end. The caller frees it. */
