@@ -59,6 +59,7 @@ static inline int insp_vec_grow_(void **items, size_t *cap, size_t need, size_t 
 		(v)->n = (v)->cap = 0; \
 	} while (0)
 
-#define insp_vec_each(v, it) for (__typeof__((v)->items) it = (v)->items; it < (v)->items + (v)->n; it++)
+#define insp_vec_each(v, it) \
+	for (__typeof__(*(v)->items) *it = (v)->items; it < (v)->items + (v)->n; it++)
 
 #endif
