@@ -280,6 +280,8 @@ static int first_compare(const void *a, const void *b, void *spans)
 int insp_chunks_seal(struct insp_chunks *chunks, struct insp_error *err)
 {
 	assert(!chunks->open);
+	if (chunks->sealed)
+		return 0;
 	if (chunks->failed)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the chunks of the heap");
 	if (chunks->nspans)

@@ -152,7 +152,8 @@ bool insp_chunks_load_span(struct insp_chunks *chunks, uint64_t start, uint64_t 
 			   size_t bits_bytes);
 bool insp_chunks_load_states(struct insp_chunks *chunks, const uint8_t *states, size_t n);
 
-/* Sorts, makes ranks, checks. Overlapping spans are INSP_E_CORRUPT with both named. */
+/* Sorts, makes ranks, checks; the second time it does nothing. Overlapping spans are INSP_E_CORRUPT
+   with both named. */
 int insp_chunks_seal(struct insp_chunks *chunks, struct insp_error *err) insp_must_check;
 
 /* The id of the chunk whose bytes [addr, addr+size) hold `addr`, or -1. Sealed only. */
