@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * glibc: malloc of the GNU C library, from 2.23 (tcache: 2.26) to 2.43, on amd64. glibc.h says
+ * which file does what.
+ */
+#include "heap/glibc.h"
+
+#include <stdlib.h>
+
+#define SAMPLE_BYTES  (256u << 10)
+#define PAGES_BATCH   4096
+#define DEFAULT_CHUNK 96 /* bytes, when there is nothing to sample */
+
+static int probe(const struct insp_heap_env *env, void **ret, int max, struct insp_error *err)
+{
+	struct insp_glibc *found[16];
+	int n = insp_glibc_locate(env, found, max < 16 ? max : 16, err);
+
+	for (int i = 0; i < n; i++) {
+		struct insp_glibc *g = found[i];
+
+		ret[i] = g;
+		if (!g->initialised || g->refused)
+			continue;
+		/* Out of memory shows later, where the notes are used. */
+		g->free_notes.failed = insp_glibc_notes_init(&g->free_notes,
+							     sizeof(struct insp_glibc_free), 0) != 0;
+		g->link_notes.failed = insp_glibc_notes_init(&g->link_notes,
+							     sizeof(struct insp_glibc_link), 0) != 0;
+		insp_glibc_ranges(g, env->regions);
+		if (env->threads || !g->par.have)
+			continue;
+	}
+	return n;
+}
+
+static void describe(void *walk, struct insp_allocator *ret)
+{
+	const struct insp_glibc *g = walk;
+
+	*ret = (struct insp_allocator){
+		.name = "glibc",
+		.title = g->title,
+		.version = g->version,
+		.module = g->module_path,
+		.confidence = g->confidence,
+		.evidence = g->refused ? g->refused : g->evidence,
+		.walked = !g->refused,
+		.safe_linking = g->safe_linking,
+	};
+}
+
+static void estimate(void *walk, uint64_t *ret_bytes, uint64_t *ret_chunks)
+{
+	const struct insp_glibc *g = walk;
+	uint64_t bytes = 0;
+
+	if (!g->refused)
+		insp_vec_each(&g->arenas, a)
+			if (!__builtin_add_overflow(bytes, a->system_mem, &bytes))
+				continue;
+	*ret_bytes = bytes;
+	*ret_chunks = bytes / DEFAULT_CHUNK;
+}
+
+static int collect(void *walk, const struct insp_heap_env *env, uint32_t allocator,
+		   struct insp_heap_result *result, struct insp_error *err)
+{
+	struct insp_glibc *g = walk;
+
+	return g->refused ? 0 : insp_glibc_collect(g, env, allocator, result, err);
+}
+
+static int finish(void *walk, const struct insp_heap_env *env, uint32_t allocator,
+		  struct insp_heap_result *result, struct insp_error *err)
+{
+	struct insp_glibc *g = walk;
+
+	return g->refused ? 0 : insp_glibc_finish(g, env, allocator, result, err);
+}
+
+static void walk_close(void *walk)
+{
+	insp_glibc_destroy(walk);
+}
+
+const struct insp_heap_ops insp_heap_glibc = {
+	.name = "glibc",
+	.title = "glibc malloc",
+	.probe = probe,
+	.describe = describe,
+	.estimate = estimate,
+	.collect = collect,
+	.finish = finish,
+	.close = walk_close,
+};

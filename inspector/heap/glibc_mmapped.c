@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * glibc_mmapped: what malloc got from mmap outside of its heaps. No list leads there.
+ *
+ *     mmapped chunk   page | 0 or offset | size|2 | memory ...       up to a page boundary
+ *     piece of main   page | 0           | size|1 | chunks ... | 16|1 | 16|1 |   fenceposts
+ *
+ * Both start at a page boundary, but the kernel merges neighbouring mappings, so they are looked
+ * for at the start of each anonymous mapping, then directly behind what was found, and, as long
+ * as malloc's own counts (mp_.n_mmaps, mp_.mmapped_mem, system_mem) say that something is
+ * missing, at every present page.
+ *
+ * aligned_alloc moves the header up: the chunk's prev_size is then its distance from the base of
+ * the mapping, where the first header was left behind. From 2.43 on 16 bytes at the end of the
+ * mapping belong to no chunk (sysmalloc_mmap, mmap_set_chunk).
+ */
+#include "heap/glibc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#define PAGES_MAX   65536 /* tried, when counting says that chunks are missing */
+#define PAGES_BATCH 1024
+#define MMAP_HP	    UINT64_C(1) /* in prev_size, from 2.43 on: huge pages */
+
+static const struct insp_geometry geometry = {.shift = 4, .lead = 16, .tail = 8};
+
+struct claim {
+	uint64_t start, end;
+};
+
+struct search {
+	struct insp_glibc *g;
+	const struct insp_heap_env *env;
+	struct insp_heap_result *result;
+	uint32_t main; /* index into g->arenas, or g->arenas.n */
+	uint64_t main_bytes, mmapped_bytes;
+	unsigned pages_left;
+	INSP_VEC(struct claim) claims; /* what is known already: sorted, disjoint */
+};
+
+/* Index of the first claim that ends behind addr. */
+static size_t claim_find(const struct search *s, uint64_t addr)
+{
+	size_t lo = 0, hi = s->claims.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->claims.items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool claim_add(struct search *s, uint64_t start, uint64_t end)
+{
+	size_t i = claim_find(s, start);
+	struct claim *c = insp_vec_push(&s->claims);
+
+	if (!c)
+		return false;
+	c = &s->claims.items[i];
+	memmove(c + 1, c, (s->claims.n - 1 - i) * sizeof(*c));
+	*c = (struct claim){start, end};
+	return true;
+}
+
+static bool want_main(const struct search *s)
+{
+	return s->main < s->g->arenas.n &&
+	       s->main_bytes < s->g->arenas.items[s->main].system_mem;
+}
+
+static bool satisfied(const struct search *s)
+{
+	const struct insp_glibc_par *p = &s->g->par;
+
+	return !want_main(s) && p->have && s->g->mmapped.n >= p->n_mmaps &&
+	       s->mmapped_bytes >= p->mmapped_mem;
+}
+
+/* Length of the mapping that a header at base + offset describes; 0: it describes none. */
+static uint64_t mapping_length(uint64_t offset, uint64_t prev_size, uint64_t head, uint64_t left)
+{
+	uint64_t size = head & ~GLIBC_SIZE_BITS, total;
+
+	if ((prev_size & ~MMAP_HP) != offset || (head & GLIBC_SIZE_BITS) != GLIBC_IS_MMAPPED ||
+	    size < GLIBC_MIN_SIZE || size > left)
+		return 0;
+	for (uint64_t tail = 0; tail <= GLIBC_HEADER; tail += GLIBC_HEADER) {
+		total = offset + size + tail;
+		if (!(total & (GLIBC_PAGE - 1)) && total <= left)
+			return total;
+	}
+	return 0;
+}
+
+/* A header that aligned_alloc moved up: offset from base, or 0. */
+static uint64_t find_aligned(const struct search *s, uint64_t base, uint64_t left,
+			     uint64_t *ret_total)
+{
+	for (unsigned shift = 6; shift < 40; shift++) {
+		uint64_t align = UINT64_C(1) << shift, words[2], total;
+		uint64_t chunk = ((base + GLIBC_HEADER + align - 1) & ~(align - 1)) - GLIBC_HEADER;
+
+		if (chunk - base < GLIBC_MIN_SIZE)
+			continue;
+		if (chunk - base + GLIBC_MIN_SIZE > left)
+			break;
+		if (insp_space_read(s->env->space, chunk, words, sizeof(words)))
+			continue;
+		total = mapping_length(chunk - base, words[0], words[1], left);
+		if (total) {
+			*ret_total = total;
+			return chunk - base;
+		}
+	}
+	return 0;
+}
+
+/* An mmapped chunk whose mapping starts at base? Notes it and returns its end, else 0. */
+static uint64_t try_mmapped(struct search *s, uint64_t base, uint64_t end)
+{
+	uint64_t words[2], total, offset, aligned_total;
+	struct insp_glibc_mmapped *m;
+
+	if (insp_space_read(s->env->space, base, words, sizeof(words)))
+		return 0;
+	if ((words[1] & GLIBC_SIZE_BITS) != GLIBC_IS_MMAPPED)
+		return 0;
+	total = mapping_length(0, words[0], words[1], end - base);
+	offset = find_aligned(s, base, total ? total : end - base, &aligned_total);
+	if (offset)
+		total = aligned_total;
+	if (!total)
+		return 0;
+	m = insp_vec_push(&s->g->mmapped);
+	if (!m || !claim_add(s, base, base + total))
+		return 0;
+	*m = (struct insp_glibc_mmapped){base, base + offset, base + total};
+	s->mmapped_bytes += total;
+	return base + total;
+}
+
+/* A piece of the main arena that starts here? Walks it and returns its end, else 0. */
+static uint64_t try_main(struct search *s, uint64_t start, uint64_t end)
+{
+	const struct insp_glibc_arena *a;
+	uint64_t words[2];
+
+	if (!want_main(s))
+		return 0;
+	a = &s->g->arenas.items[s->main];
+	if (insp_space_read(s->env->space, start, words, sizeof(words)) || words[0] ||
+	    (words[1] & GLIBC_SIZE_BITS) != GLIBC_PREV_INUSE ||
+	    !insp_glibc_chain_ok(s->env->space, start, end, a->top, 8))
+		return 0;
+	if (a->top >= start && a->top < end) { /* top ends its piece: its size is the only word */
+		uint64_t size;
+
+		if (insp_space_u64(s->env->space, a->top + 8, &size) == 0) {
+			uint64_t top_end = a->top + (size & ~GLIBC_SIZE_BITS);
+
+			if (top_end > a->top && top_end <= end && !(top_end & (GLIBC_ALIGN - 1)))
+				end = top_end;
+		}
+	}
+	end = insp_glibc_walk_segment(s->g, s->env, s->result, s->main, start, start, end, true);
+	s->result->arenas->items[a->index].nheaps++;
+	s->main_bytes += end - start;
+	return claim_add(s, start, end) ? end : 0;
+}
+
+/* As far as one thing follows the other from `at` on. Returns where nothing more was known. */
+static uint64_t follow(struct search *s, uint64_t at, uint64_t end)
+{
+	while (at < end) {
+		size_t i = claim_find(s, at);
+		const struct claim *c = i < s->claims.n ? &s->claims.items[i] : NULL;
+		uint64_t next, limit = end;
+
+		if (c && c->start <= at) {
+			next = c->end;
+		} else {
+			if (c && c->start < limit) /* nothing may reach into what is known */
+				limit = c->start;
+			next = try_mmapped(s, at, limit);
+			if (!next)
+				next = try_main(s, at, limit);
+		}
+		if (!next)
+			return at;
+		at = (next + GLIBC_PAGE - 1) & ~(GLIBC_PAGE - 1);
+	}
+	return at;
+}
+
+/* Every present page of the region that nothing is known about. */
+static void try_pages(struct search *s, uint64_t at, uint64_t end)
+{
+	uint8_t states[PAGES_BATCH];
+	struct insp_target *t = s->env->target;
+
+	while (at < end && s->pages_left && !satisfied(s)) {
+		uint64_t n = (end - at) / GLIBC_PAGE, from = at;
+
+		n = n < PAGES_BATCH ? n : PAGES_BATCH;
+		if (!t->ops->pages || t->ops->pages(t, at, (size_t)n, states))
+			memset(states, INSP_PAGE_PRESENT, (size_t)n);
+		while (at < from + n * GLIBC_PAGE && s->pages_left && !satisfied(s)) {
+			uint64_t next = at + GLIBC_PAGE;
+
+			if (states[(at - from) / GLIBC_PAGE] == INSP_PAGE_PRESENT) {
+				uint64_t reached = follow(s, at, end);
+
+				s->pages_left--;
+				next = reached > next ? reached : next;
+			}
+			at = next;
+		}
+	}
+}
+
+static bool may_be_malloced(const struct search *s, const struct insp_region *r)
+{
+	size_t i = claim_find(s, r->start);
+
+	if (!insp_region_anonymous(r) || !(r->prot & INSP_PROT_WRITE) ||
+	    !(r->prot & INSP_PROT_READ) || r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE |
+						       INSP_REGION_BRK | INSP_REGION_STACK))
+		return false;
+	/* A thread's heap, all of it. */
+	return !(i < s->claims.n && s->claims.items[i].start <= r->start &&
+		 s->claims.items[i].end >= r->end);
+}
+
+/*
+ * A page of the program's own that looks like a header spoils the sums: when leaving out exactly
+ * one candidate makes both right, it is that one.
+ */
+static void drop_pretender(struct search *s)
+{
+	struct insp_glibc *g = s->g;
+
+	if (!g->par.have || g->mmapped.n != g->par.n_mmaps + 1)
+		return;
+	for (size_t i = 0; i < g->mmapped.n; i++) {
+		struct insp_glibc_mmapped *m = &g->mmapped.items[i];
+
+		if (s->mmapped_bytes - (m->end - m->base) != g->par.mmapped_mem)
+			continue;
+		s->mmapped_bytes -= m->end - m->base;
+		memmove(m, m + 1, (g->mmapped.n - i - 1) * sizeof(*m));
+		g->mmapped.n--;
+		return;
+	}
+}
+
+static void emit(struct search *s, uint32_t allocator)
+{
+	struct insp_glibc *g = s->g;
+	struct insp_arena *a;
+
+	if (!g->mmapped.n)
+		return;
+	a = insp_vec_push(s->result->arenas);
+	if (!a)
+		return;
+	*a = (struct insp_arena){
+		.allocator = allocator,
+		.name = "mmapped",
+		.flags = INSP_ARENA_MMAPPED,
+		.system_bytes = g->par.have ? g->par.mmapped_mem : s->mmapped_bytes,
+		.nheaps = (uint32_t)g->mmapped.n,
+	};
+	g->mmapped_arena = (uint32_t)(s->result->arenas->n - 1);
+	insp_vec_each(&g->mmapped, m) {
+		if (m->chunk > m->base)
+			insp_chunks_add_lone(s->result->chunks, m->base, m->chunk, g->mmapped_arena,
+					     geometry, INSP_CHUNK_METADATA);
+		insp_chunks_add_lone(s->result->chunks, m->chunk, m->end, g->mmapped_arena,
+				     geometry, INSP_CHUNK_MMAPPED);
+		if (s->env->on_block) {
+			struct insp_stream stream;
+
+			insp_stream_begin(&stream, s->env->space, m->base, m->end,
+					  s->env->on_block, s->env->on_block_ctx);
+			insp_stream_end(&stream);
+		}
+	}
+}
+
+void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *env,
+			      struct insp_heap_result *result, uint32_t allocator)
+{
+	struct search s = {
+		.g = g,
+		.env = env,
+		.result = result,
+		.main = (uint32_t)g->arenas.n,
+		.pages_left = PAGES_MAX,
+	};
+	const struct insp_regions *regions = env->regions;
+
+	g->mmapped.n = 0;
+	for (size_t i = 0; i < result->chunks->nspans; i++) {
+		const struct insp_span *span = &result->chunks->spans[i];
+
+		if (!claim_add(&s, span->start, span->end))
+			return;
+	}
+	for (uint32_t i = 0; i < g->arenas.n; i++)
+		if (g->arenas.items[i].main) {
+			s.main = i;
+			s.main_bytes = insp_glibc_walked_bytes(g, i);
+		}
+	for (size_t i = 0; i < regions->n && !satisfied(&s); i++)
+		if (may_be_malloced(&s, &regions->items[i]))
+			(void)follow(&s, regions->items[i].start,
+				     insp_glibc_mapped_end(regions, regions->items[i].start));
+	for (size_t i = 0; i < regions->n && g->par.have && !satisfied(&s); i++)
+		if (may_be_malloced(&s, &regions->items[i]))
+			try_pages(&s, regions->items[i].start, regions->items[i].end);
+	insp_vec_free(&s.claims);
+	drop_pretender(&s);
+	emit(&s, allocator);
+	if (g->par.have && (g->mmapped.n != g->par.n_mmaps || s.mmapped_bytes != g->par.mmapped_mem))
+		insp_heap_finding(result, env->pool, INSP_HEAP_MMAPPED_TOTAL, g->par_addr,
+				  "malloc counts %" PRIu64 " mmapped chunks of %" PRIu64
+				  " bytes, %zu of %" PRIu64 " were found",
+				  g->par.n_mmaps, g->par.mmapped_mem, g->mmapped.n,
+				  s.mmapped_bytes);
+}
