@@ -50,7 +50,7 @@ measure()
 	local name=$1
 	shift
 	"$tool" run "$MEMINSPECT" "$@" --format json >"$T/out" 2>"$T/err"
-	jq -e . "$T/out" >/dev/null || { cat "$T/err" >&2; echo "bench: meminspect $* gave no JSON" >&2; exit 1; }
+	jq -e . "$T/out" 2>/dev/null | grep -q . || { cat "$T/err" >&2; echo "bench: meminspect $* gave no JSON" >&2; exit 1; }
 	tail -n 1 "$T/err" | jq .wall_ns >>"$T/$name.wall"
 	tail -n 1 "$T/err" | jq .peak_kb >>"$T/$name.peak"
 	jq '[.. | objects | .stopped_ns? // empty] | first' "$T/out" >>"$T/$name.stop"

@@ -15,6 +15,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 need jq
 [ -x "$MEMINSPECT" ] || { echo "the tool is not built"; exit 77; }
+set -o pipefail
 host=$(uname -n)
 export COLUMNS=100
 
@@ -45,6 +46,7 @@ normalised()
 {
 	local ids=''
 	[ -z "$PID" ] || ids="$PID $(cd "/proc/$PID/task" && printf '%s\n' * | sort -n | grep -vx "$PID" | tr '\n' ' ')"
+	[ -s "$1" ] || { echo 'no output' >"$T/why"; return 1; }
 	if [ "$2" = json ]; then jq . "$1"; else cat "$1"; fi |
 		awk -f "$here/normalise.awk" -v ids="$ids" -v host="$host" -v victims="$VICTIMS" |
 		if [ -e "$here/$3.sed" ]; then sed -E -f "$here/$3.sed"; else cat; fi
@@ -62,7 +64,8 @@ compare()
 		head -n 5 "$T/err"
 		return
 	fi
-	if ! normalised "$T/out" "$format" "$name" >"$got" 2>"$T/why"; then
+	: >"$T/why"
+	if ! normalised "$T/out" "$format" "$name" >"$got" 2>>"$T/why"; then
 		nfail=$((nfail + 1))
 		echo "failed: $name.$format: not what --format $format promises: $(head -n 3 "$T/why")"
 		return

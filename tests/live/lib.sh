@@ -7,6 +7,7 @@
 #   spawn COMMAND...     starts any other program: PID (wait for it with until_true)
 #   truth KEY            a value of the truth line (jq path without the dot)
 #   mi ARG...            runs meminspect: OUT, ERR (text of stdout and stderr), RC
+#   json FILTER          the JSON that mi got fulfils a jq filter (no output is no JSON)
 #   alive                the victim works on: it answers SIGUSR1
 #   check WHAT COMMAND...  one test: passes when COMMAND succeeds
 #   skip WHAT WHY        one test that cannot run
@@ -78,6 +79,12 @@ mi()
 	OUT=$(cat "$T/out")
 	ERR=$(cat "$T/err")
 	return 0
+}
+
+# jq 1.6 calls an empty input a success, so ask for the output.
+json()
+{
+	[ "$(jq -c "$1 | . != null and . != false" "$T/out" 2>>"$T/err" | sort -u)" = true ]
 }
 
 alive()

@@ -6,7 +6,6 @@
 . "$(dirname "$0")/lib.sh"
 need jq bash python3 sqlite3 gdb nginx
 
-json() { jq -e "$1" "$T/out" >/dev/null; }
 pause_told() { grep -qE '(stopped|stood still) for [0-9.]+ (ns|us|ms|s)' "$T/err"; }
 lives() { kill -0 "$PID" 2>/dev/null && ! grep -qE '^State:[[:space:]]*[TtZX]' "/proc/$PID/status"; }
 untraced() { grep -qE '^TracerPid:[[:space:]]*0$' "/proc/$PID/status"; }
