@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * gen: man page, completion for bash and zsh, and a list in Markdown, written from the command table
+ * gen: man page, completion for bash and zsh, and lists for Markdown and lint, written from the command table
  * when the program is built (`meminspect --generate man`).
  */
 #include <ctype.h>
@@ -399,6 +399,24 @@ static void gen_markdown(struct insp_str *s)
 		insp_str_addf(s, "| `%s` | %s |\n", all[i]->name, all[i]->summary);
 }
 
+/* ---- for lint: name, summary, length of help, example, first option without help; tabs between */
+
+static void gen_commands(struct insp_str *s)
+{
+	const struct insp_command *const *all = insp_commands();
+
+	for (size_t i = 0; all[i]; i++) {
+		const struct insp_command *c = all[i];
+		const char *bare = "";
+
+		for (const struct insp_option *o = c->options; o && o->name; o++)
+			if (!o->help || !*o->help)
+				bare = o->name;
+		insp_str_addf(s, "%s\t%s\t%zu\t%s\t%s\n", c->name, c->summary ? c->summary : "",
+			      c->help ? strlen(c->help) : 0, c->example ? c->example : "", bare);
+	}
+}
+
 int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err)
 {
 	static const struct {
@@ -409,6 +427,7 @@ int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err
 		{"bash", gen_bash},
 		{"zsh", gen_zsh},
 		{"commands-md", gen_markdown},
+		{"commands", gen_commands},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -416,5 +435,5 @@ int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err
 			kinds[i].fn(ret);
 			return insp_str_ok(ret) ? 0 : insp_fail(err, INSP_E_NOMEM, "out of memory");
 		}
-	return insp_fail(err, INSP_E_USAGE, "'%s' is not one of man, bash, zsh, commands-md", what);
+	return insp_fail(err, INSP_E_USAGE, "'%s' is not one of man, bash, zsh, commands-md, commands", what);
 }
