@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Ctrl-C: the handler only sets the interrupt flag. While a command runs, its loops see it. At
- * the prompt the read of the line editor is broken off, its hook finds the flag and ends the line
- * as empty. Ctrl-D and a signal to end leave the loop, so that the target is always let go in
+ * the prompt the wait for a key is broken off, and the line ends, empty. Ctrl-D and a signal to end leave the loop, so that the target is always let go in
  * order.
  */
 #include "front/repl.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,13 +51,39 @@ static void install_signals(void)
 	(void)sigaction(SIGHUP, &sa, NULL);
 }
 
-static int on_interrupted_read(void)
+/*
+ * One key. An interrupt clears the line and ends it, as if Enter was pressed. Signals are let in
+ * only while we wait, so none can slip between the look at the flag and the wait.
+ */
+static int get_key(FILE *in)
 {
-	if (!insp_interrupted())
-		return 0;
-	rl_replace_line("", 0);
-	rl_done = 1;
-	return 0;
+	struct pollfd pfd = {.fd = fileno(in), .events = POLLIN};
+	sigset_t ours, before;
+	unsigned char c;
+	int got = 0;
+
+	sigemptyset(&ours);
+	sigaddset(&ours, SIGINT);
+	sigaddset(&ours, SIGTERM);
+	sigaddset(&ours, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &ours, &before);
+	while (!insp_interrupted()) {
+		/* EINTR: a signal of ours, or one of readline's own (the window's size changed). */
+		if (ppoll(&pfd, 1, NULL, &before) < 0) {
+			if (errno != EINTR)
+				break;
+			continue;
+		}
+		got = (int)read(pfd.fd, &c, 1);
+		if (got >= 0 || (errno != EINTR && errno != EAGAIN))
+			break;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (insp_interrupted()) {
+		rl_replace_line("", 0);
+		return '\r';
+	}
+	return got == 1 ? c : EOF;
 }
 
 /* Matches in the form that readline frees: [0] is what they have in common. */
@@ -118,7 +146,7 @@ static void editor_begin(struct insp_session *session)
 	editing = session;
 	rl_readline_name = "meminspect";
 	rl_catch_signals = 0;
-	rl_signal_event_hook = on_interrupted_read;
+	rl_getc_function = get_key;
 	rl_attempted_completion_function = on_tab;
 	rl_completer_word_break_characters = (char *)" \t\n\"'|>";
 	rl_sort_completion_matches = 0;
@@ -152,10 +180,8 @@ static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 		fputc('\n', stderr);
 		return NULL;
 	}
-	if (insp_interrupted()) {
-		fputc('\n', stderr);
+	if (insp_interrupted())
 		return line;
-	}
 	/* A line that begins with a space is not kept, as in shells. */
 	if (*line && *line != ' ') {
 		HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
