@@ -232,6 +232,36 @@ static void usage(struct insp_codec *c, struct insp_snapshot *s)
 	insp_codec_str(c, &u->cgroup_path);
 }
 
+static void page_run(struct insp_codec *c, struct insp_page_run *run)
+{
+	insp_codec_u64(c, &run->start);
+	insp_codec_u32(c, &run->npages);
+	insp_codec_u32(c, &run->kind);
+	if (run->kind > INSP_PAGES_UNSURE || run->start % 4096)
+		insp_codec_fail(c, INSP_E_CORRUPT);
+}
+
+static void residency(struct insp_codec *c, struct insp_snapshot *s)
+{
+	struct insp_residency *r = &s->residency;
+
+	insp_codec_u32(c, &r->page_size);
+	insp_codec_bool(c, &r->known);
+	insp_codec_u64(c, &r->unscanned_bytes);
+	insp_codec_vec_malloc(c, r, page_run);
+	if (c->writing || c->failed)
+		return;
+	for (size_t i = 0; i < r->n; i++)
+		if (r->page_size < 4096 || insp_page_run_end(r, &r->items[i]) <= r->items[i].start ||
+		    (i && r->items[i].start < insp_page_run_end(r, &r->items[i - 1])))
+			insp_codec_fail(c, INSP_E_CORRUPT);
+}
+
+static bool has_residency(const struct insp_snapshot *s)
+{
+	return s->residency.known;
+}
+
 /* A span as it lies in memory: the bits are the answer to where its chunks are. */
 static void span_read(struct insp_codec *c, struct insp_chunks *chunks, size_t *ret_states)
 {
@@ -360,6 +390,7 @@ const struct insp_section insp_sections[] = {
 	{"threads", threads, NULL},
 	{"heaps", heaps, NULL},
 	{"usage", usage, NULL},
+	{"pages", residency, has_residency},
 	{"chunks", chunks, NULL},
 	{"pointer", pointers, has_pointers},
 };

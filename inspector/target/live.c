@@ -32,8 +32,10 @@
 #include "base/pool.h"
 #include "base/vec.h"
 #include "target/proc.h"
+#include "target/residency.h"
 #include "target/task.h"
 #include "target/tracer.h"
+#include "target/usage.h"
 
 #define OPEN_TRIES 20
 
@@ -591,6 +593,15 @@ bool insp_live_gone(const struct insp_live *live)
 	return fstatat(live->proc_fd, "stat", &st, 0) != 0;
 }
 
+static int live_residency(struct insp_target *target, uint64_t start, uint64_t end, uint64_t rss,
+			  struct insp_residency *ret)
+{
+	struct insp_live *live = insp_live_of(target);
+
+	return live->pagemap_fd < 0 ? INSP_E_UNSUPPORTED
+				    : insp_pagemap_runs(live->pagemap_fd, start, end, rss, ret);
+}
+
 static bool live_gone(struct insp_target *target)
 {
 	return insp_live_gone(insp_live_of(target));
@@ -606,6 +617,8 @@ const struct insp_target_ops insp_target_live = {
 	.regions = live_regions,
 	.pages = live_pages,
 	.threads = live_threads,
+	.usage = insp_usage_read,
+	.residency = live_residency,
 	.open_file = live_open_file,
 	.stop = live_stop,
 	.held = live_held,
