@@ -246,6 +246,9 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 /* collect and finish */
 /* End of the writable mappings that follow one another from the one of addr on; 0: none. */
 uint64_t insp_glibc_mapped_end(const struct insp_regions *regions, uint64_t addr);
+/* Where the piece of [start, end) that holds the arena's top ends; end when it does not. */
+uint64_t insp_glibc_top_end(const struct insp_glibc_arena *a, struct insp_space *space,
+			    uint64_t start, uint64_t end);
 /* Does any span in the store meet [start, end)? Then *ret_end is where that one ends. */
 bool insp_glibc_claimed(const struct insp_chunks *chunks, uint64_t start, uint64_t end,
 			uint64_t *ret_end);

@@ -209,6 +209,19 @@ static void mend_top(struct insp_glibc *g, const struct insp_heap_env *env,
 		result->chunks->states[result->chunks->n - 1] = INSP_CHUNK_TOP;
 }
 
+/* Where the piece of memory that top lies in ends: only its size says so. */
+uint64_t insp_glibc_top_end(const struct insp_glibc_arena *a, struct insp_space *space,
+			    uint64_t start, uint64_t end)
+{
+	uint64_t head, top_end;
+
+	if (a->top < start || a->top >= end || insp_space_u64(space, a->top + 8, &head) ||
+	    __builtin_add_overflow(a->top, head & ~GLIBC_SIZE_BITS, &top_end) ||
+	    top_end <= a->top || top_end > end || top_end & (GLIBC_ALIGN - 1))
+		return end;
+	return top_end;
+}
+
 static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *env,
 			    struct insp_heap_result *result, uint32_t arena)
 {
@@ -229,7 +242,9 @@ static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *en
 		return; /* the mappings' walk looks for the piece with top */
 	first = (start + GLIBC_ALIGN - 1) & ~(GLIBC_ALIGN - 1);
 	end = mapped;
-	if (contiguous && a->system_mem <= mapped - start)
+	if (!contiguous)
+		end = insp_glibc_top_end(a, env->space, start, end);
+	else if (a->system_mem <= mapped - start)
 		end = start + a->system_mem;
 	end &= ~(GLIBC_ALIGN - 1);
 	if (first + GLIBC_MIN_SIZE > end ||

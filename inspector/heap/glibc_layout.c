@@ -147,14 +147,15 @@ bool insp_glibc_writable(const struct insp_regions *regions, uint64_t addr)
 
 int insp_glibc_bins_score(const struct insp_regions *regions, uint64_t addr, const uint8_t *p)
 {
-	uint64_t top = insp_glibc_load(p - 16), system_mem, max_system_mem;
+	uint64_t top = insp_glibc_load(p - 16), system_mem, max_system_mem, next;
 	int empty = 0, full = 0;
 
 	/* Cheap ones first: most candidates go here. */
 	system_mem = insp_glibc_load(p + BINS_BYTES + 40);
 	max_system_mem = insp_glibc_load(p + BINS_BYTES + 48);
-	if (top & (GLIBC_ALIGN - 1) || system_mem > max_system_mem ||
-	    max_system_mem >> 47)
+	next = insp_glibc_load(p + BINS_BYTES + 16);
+	if (top & (GLIBC_ALIGN - 1) || system_mem > max_system_mem || max_system_mem >> 47 ||
+	    next & 7 || !next)
 		return -1;
 	for (int i = 0; i < GLIBC_NBINS; i++) {
 		uint64_t fd = insp_glibc_load(p + 16 * i), bk = insp_glibc_load(p + 16 * i + 8);
@@ -169,7 +170,8 @@ int insp_glibc_bins_score(const struct insp_regions *regions, uint64_t addr, con
 	/* The last bin is for chunks beyond any size: it stays empty, so some are always. */
 	if (empty < 4 || empty + full < GLIBC_NBINS - 8)
 		return -1;
-	if (top != addr - 16 && !insp_glibc_writable(regions, top))
+	if ((top != addr - 16 && !insp_glibc_writable(regions, top)) ||
+	    !insp_glibc_writable(regions, next))
 		return -1;
 	return empty + full;
 }

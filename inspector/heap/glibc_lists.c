@@ -325,11 +325,35 @@ static const struct insp_glibc_free *bin_entry(struct lists *l, struct insp_bin 
 	return note;
 }
 
+static void bin_take(struct lists *l, struct insp_bin *bin, const struct insp_glibc_free *note)
+{
+	uint64_t size = (uint64_t)note->granules << 4;
+
+	if (bin->index > 1 && insp_glibc_bin_index(size) != bin->index)
+		double_broken(l, bin, INSP_HEAP_LIST_WRONG_BIN, note->addr,
+			      "holds a chunk of another size");
+	insp_chunks_set_state(l->result->chunks, note->id, bin_state(bin->index));
+	bin->count++;
+	bin->bytes += size;
+}
+
+static void follow_bin_back(struct lists *l, struct insp_bin *bin, uint64_t addr)
+{
+	while (addr != bin->head) {
+		const struct insp_glibc_free *note = find_free(l, addr);
+
+		if (!note ||
+		    insp_chunks_state(l->result->chunks, note->id) != INSP_CHUNK_UNLINKED)
+			return;
+		bin_take(l, bin, note);
+		addr = note->bk;
+	}
+}
+
 static void follow_bin(struct lists *l, const struct insp_glibc_arena *a, unsigned index)
 {
 	uint64_t head = a->addr + l->g->state.bins + 16 * (uint64_t)(index - 1) - GLIBC_HEADER;
 	uint64_t addr = a->bins[2 * (index - 1)], last = a->bins[2 * (index - 1) + 1], prev = head;
-	enum insp_chunk_state state = bin_state(index);
 	unsigned bad_backs = 0;
 	struct insp_bin bin = {
 		.kind = index == 1		   ? INSP_BIN_UNSORTED
@@ -350,26 +374,21 @@ static void follow_bin(struct lists *l, const struct insp_glibc_arena *a, unsign
 	}
 	while (addr != head) {
 		const struct insp_glibc_free *note = bin_entry(l, &bin, addr);
-		uint64_t size;
 
 		if (!note)
 			break;
-		size = (uint64_t)note->granules << 4;
 		if (note->bk != prev && bad_backs++ < FINDINGS_PER_LIST)
 			double_broken(l, &bin, INSP_HEAP_LIST_BAD_BACK, addr,
 				      "bk does not lead back");
-		if (index > 1 && insp_glibc_bin_index(size) != index)
-			double_broken(l, &bin, INSP_HEAP_LIST_WRONG_BIN, addr,
-				      "holds a chunk of another size");
-		insp_chunks_set_state(l->result->chunks, note->id, state);
-		bin.count++;
-		bin.bytes += size;
+		bin_take(l, &bin, note);
 		prev = addr;
 		addr = note->fd;
 	}
 	if (addr == head && last != prev)
 		double_broken(l, &bin, INSP_HEAP_LIST_BAD_BACK, head,
 			      "the head's bk is not the last chunk");
+	if (addr != head) /* what lies behind the break is reached from the other end */
+		follow_bin_back(l, &bin, last);
 	push_bin(l, &bin);
 }
 

@@ -161,17 +161,27 @@ static void scan_modules(struct scan *s)
 	}
 }
 
-/* Bins of the arena whose malloc_state starts at addr: their distance, or 0. */
+/*
+ * Bins of the arena whose malloc_state starts at addr: their distance, or 0. An array that begins
+ * one bin too early or too late looks right but for its ends, so the best one counts.
+ */
 static uint64_t bins_distance(const struct insp_heap_env *env, uint64_t addr)
 {
 	uint8_t buf[FRONT_MAX + BINS_BYTES + STATE_TAIL];
+	uint64_t found = 0;
+	int best = 0;
 
 	if (insp_space_read(env->space, addr, buf, sizeof(buf)))
 		return 0;
-	for (uint64_t d = 16; d <= FRONT_MAX; d += 8)
-		if (insp_glibc_bins_score(env->regions, addr + d, buf + d) > 0)
-			return d;
-	return 0;
+	for (uint64_t d = 16; d <= FRONT_MAX; d += 8) {
+		int score = insp_glibc_bins_score(env->regions, addr + d, buf + d);
+
+		if (score > best) {
+			best = score;
+			found = d;
+		}
+	}
+	return found;
 }
 
 /*
@@ -255,26 +265,33 @@ int insp_glibc_arenas_read(struct insp_glibc *g, struct insp_space *space)
 	return 0;
 }
 
-/* Does every arena's heap_info fit when heaps are aligned to max? */
+/* Do the heaps of the arena, from top's back to its first, fit when heaps are aligned to max? */
+static bool heaps_fit(const struct insp_glibc_arena *a, struct insp_space *space, uint64_t max)
+{
+	uint64_t heap = a->top & ~(max - 1), first = a->addr & ~(max - 1), words[3];
+
+	if (a->addr - first > 256)
+		return false;
+	for (unsigned n = 0; n < 4096; n++) { /* of a longer list the beginning is enough */
+		if (insp_space_read(space, heap, words, sizeof(words)) || words[0] != a->addr ||
+		    words[2] > max || words[2] < GLIBC_PAGE || (!n && a->top - heap >= words[2]))
+			return false;
+		if (heap == first)
+			return words[1] == 0;
+		heap = words[1];
+		if (heap & (max - 1))
+			return false;
+	}
+	return true;
+}
+
 static unsigned heap_max_votes(struct insp_glibc *g, struct insp_space *space, uint64_t max)
 {
 	unsigned votes = 0;
 
-	for (size_t i = 0; i < g->arenas.n; i++) {
-		const struct insp_glibc_arena *a = &g->arenas.items[i];
-		uint64_t heap = a->addr & ~(max - 1), ar_ptr, size;
-
-		if (a->main || a->addr - heap > 256)
-			continue;
-		if (insp_space_u64(space, heap, &ar_ptr) || ar_ptr != a->addr)
-			continue;
-		heap = a->top & ~(max - 1);
-		if (insp_space_u64(space, heap, &ar_ptr) || ar_ptr != a->addr ||
-		    insp_space_u64(space, heap + 16, &size) || size > max ||
-		    a->top - heap >= size)
-			continue;
-		votes++;
-	}
+	for (size_t i = 0; i < g->arenas.n; i++)
+		if (!g->arenas.items[i].main && heaps_fit(&g->arenas.items[i], space, max))
+			votes++;
 	return votes;
 }
 

@@ -121,7 +121,10 @@ static uint64_t find_aligned(const struct search *s, uint64_t base, uint64_t lef
 	return 0;
 }
 
-/* An mmapped chunk whose mapping starts at base? Notes it and returns its end, else 0. */
+/*
+ * An mmapped chunk whose mapping starts at base? Notes it and returns its end, else 0. A header
+ * that was moved up counts more than the one at base, which mremap leaves as it was.
+ */
 static uint64_t try_mmapped(struct search *s, uint64_t base, uint64_t end)
 {
 	uint64_t words[2], total, offset, aligned_total;
@@ -132,7 +135,7 @@ static uint64_t try_mmapped(struct search *s, uint64_t base, uint64_t end)
 	if ((words[1] & GLIBC_SIZE_BITS) != GLIBC_IS_MMAPPED)
 		return 0;
 	total = mapping_length(0, words[0], words[1], end - base);
-	offset = find_aligned(s, base, total ? total : end - base, &aligned_total);
+	offset = find_aligned(s, base, end - base, &aligned_total);
 	if (offset)
 		total = aligned_total;
 	if (!total)
@@ -158,16 +161,7 @@ static uint64_t try_main(struct search *s, uint64_t start, uint64_t end)
 	    (words[1] & GLIBC_SIZE_BITS) != GLIBC_PREV_INUSE ||
 	    !insp_glibc_chain_ok(s->env->space, start, end, a->top, 8))
 		return 0;
-	if (a->top >= start && a->top < end) { /* top ends its piece: its size is the only word */
-		uint64_t size;
-
-		if (insp_space_u64(s->env->space, a->top + 8, &size) == 0) {
-			uint64_t top_end = a->top + (size & ~GLIBC_SIZE_BITS);
-
-			if (top_end > a->top && top_end <= end && !(top_end & (GLIBC_ALIGN - 1)))
-				end = top_end;
-		}
-	}
+	end = insp_glibc_top_end(a, s->env->space, start, end);
 	end = insp_glibc_walk_segment(s->g, s->env, s->result, s->main, start, start, end, true);
 	s->result->arenas->items[a->index].nheaps++;
 	s->main_bytes += end - start;

@@ -14,7 +14,7 @@
 
 #define TLS_BYTES  8192 /* looked at below the thread pointer */
 #define TLS_WORDS  (TLS_BYTES / 8)
-#define VOTERS	   24
+#define VOTERS	   8
 #define NEAR_WORDS 16
 
 struct voting {

@@ -387,16 +387,22 @@ static bool heap_end(struct insp_glibc_walk *w, uint64_t addr, uint64_t head)
 	return false;
 }
 
-/* A piece of the main arena ends with two fenceposts of 16 bytes at a page boundary. */
-static bool main_fence(struct insp_glibc_walk *w, uint64_t addr, uint64_t head)
+/*
+ * A piece of the main arena ends with two fenceposts of 16 bytes at a page boundary; when the top
+ * that they replaced was 48 bytes long, there is a third before them. Returns how many, or 0.
+ */
+static unsigned main_fences(struct insp_glibc_walk *w, uint64_t addr, uint64_t head)
 {
-	uint64_t prev_size, next_head;
+	uint64_t left = GLIBC_PAGE - (addr & (GLIBC_PAGE - 1)), prev_size, next_head;
 
-	return w->main && (head & ~GLIBC_PREV_INUSE) == GLIBC_HEADER &&
-	       addr + GLIBC_MIN_SIZE <= w->end &&
-	       ((addr + GLIBC_MIN_SIZE) & (GLIBC_PAGE - 1)) == 0 &&
-	       peek(w, addr + GLIBC_HEADER, &prev_size, &next_head) &&
-	       next_head == (GLIBC_HEADER | GLIBC_PREV_INUSE);
+	if (!w->main || (head & ~GLIBC_PREV_INUSE) != GLIBC_HEADER || left > 3 * GLIBC_HEADER ||
+	    left < 2 * GLIBC_HEADER || addr + left > w->end)
+		return 0;
+	for (uint64_t off = GLIBC_HEADER; off < left; off += GLIBC_HEADER)
+		if (!peek(w, addr + off, &prev_size, &next_head) ||
+		    next_head != (GLIBC_HEADER | GLIBC_PREV_INUSE))
+			return 0;
+	return (unsigned)(left / GLIBC_HEADER);
 }
 
 /* Behind a fence in the brk area: where malloc's memory goes on; the gap is somebody else's. */
@@ -493,14 +499,16 @@ static uint64_t odd_chunk(struct insp_glibc_walk *w, uint64_t addr, bool stop_at
 	head = insp_glibc_load(p + 8);
 	if (heap_end(w, addr, head))
 		return w->end;
-	if (main_fence(w, addr, head)) {
-		insp_chunks_add(w->result->chunks, addr, INSP_CHUNK_METADATA);
-		insp_chunks_add(w->result->chunks, addr + GLIBC_HEADER, INSP_CHUNK_METADATA);
+	unsigned nfences = main_fences(w, addr, head);
+
+	if (nfences) {
+		for (unsigned i = 0; i < nfences; i++, addr += GLIBC_HEADER)
+			insp_chunks_add(w->result->chunks, addr, INSP_CHUNK_METADATA);
 		if (stop_at_fence) {
-			w->end = w->limit = addr + GLIBC_MIN_SIZE;
-			return w->end;
+			w->end = w->limit = addr;
+			return addr;
 		}
-		return cross_gap(w, addr + GLIBC_MIN_SIZE);
+		return cross_gap(w, addr);
 	}
 	return skip_bad(w, addr, head);
 }
