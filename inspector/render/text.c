@@ -65,6 +65,42 @@ static void set_apart(struct text *t)
 	t->apart = true;
 }
 
+/* One line of a paragraph, broken at spaces where the terminal ends; what follows the first line
+   is indented like it. */
+static void wrapped(struct text *t, const char *s, size_t n, unsigned hang)
+{
+	unsigned limit = t->options.width < PARAGRAPH_COLUMNS ? t->options.width : PARAGRAPH_COLUMNS;
+	size_t lead = strspn(s, " "), room;
+
+	lead = lead < n ? lead : 0;
+	room = limit > t->indent + lead + hang + 20 ? limit - t->indent - lead - hang : 20;
+	for (bool first = true; first || n; first = false) {
+		size_t take = n, next = n;
+
+		if (t->options.width && insp_utf8_columns(s, n) > room + (first ? lead : 0)) {
+			size_t max = room + (first ? lead : 0);
+
+			take = max < n ? max : n;
+			while (take > lead && s[take] != ' ')
+				take--;
+			if (take <= lead)
+				for (take = max < n ? max : n; take < n && s[take] != ' ';)
+					take++;
+			next = take;
+			while (next < n && s[next] == ' ')
+				next++;
+		}
+		if (!first)
+			insp_out_pad(t->out, ' ', t->indent + lead + hang);
+		insp_out_add(t->out, s, take);
+		insp_out_addc(t->out, '\n');
+		s += next;
+		n -= next;
+		if (first && !n)
+			break;
+	}
+}
+
 static void flush_fields(struct text *t)
 {
 	const char *base = insp_str_text(&t->pairs_text);
@@ -84,8 +120,7 @@ static void flush_fields(struct text *t)
 		indent(t);
 		insp_out_str(t->out, title);
 		insp_out_pad(t->out, ' ', width - insp_utf8_columns(title, strlen(title)) + 2);
-		insp_out_str(t->out, base + q->value);
-		insp_out_addc(t->out, '\n');
+		wrapped(t, base + q->value, strlen(base + q->value), (unsigned)width + 2);
 	}
 	t->pairs.n = 0;
 	insp_str_reset(&t->pairs_text);
@@ -219,42 +254,6 @@ static void table_cut(void *state, const struct insp_table *table, uint64_t show
 	insp_out_str(t->out, insp_str_text(&t->scratch));
 	color(t, INSP_TEXT_PLAIN);
 	insp_out_addc(t->out, '\n');
-}
-
-/* One line of a paragraph, broken at spaces where the terminal ends; what follows the first line
-   is indented like it. */
-static void wrapped(struct text *t, const char *s, size_t n, unsigned hang)
-{
-	unsigned limit = t->options.width < PARAGRAPH_COLUMNS ? t->options.width : PARAGRAPH_COLUMNS;
-	size_t lead = strspn(s, " "), room;
-
-	lead = lead < n ? lead : 0;
-	room = limit > t->indent + lead + hang + 20 ? limit - t->indent - lead - hang : 20;
-	for (bool first = true; first || n; first = false) {
-		size_t take = n, next = n;
-
-		if (t->options.width && insp_utf8_columns(s, n) > room + (first ? lead : 0)) {
-			size_t max = room + (first ? lead : 0);
-
-			take = max < n ? max : n;
-			while (take > lead && s[take] != ' ')
-				take--;
-			if (take <= lead)
-				for (take = max < n ? max : n; take < n && s[take] != ' ';)
-					take++;
-			next = take;
-			while (next < n && s[next] == ' ')
-				next++;
-		}
-		if (!first)
-			insp_out_pad(t->out, ' ', t->indent + lead + hang);
-		insp_out_add(t->out, s, take);
-		insp_out_addc(t->out, '\n');
-		s += next;
-		n -= next;
-		if (first && !n)
-			break;
-	}
 }
 
 static void text(void *state, const char *key, const char *s)

@@ -351,6 +351,12 @@ void insp_text_table_row(struct insp_text_table *t, const struct insp_value *cel
 	write_rows(t);
 }
 
+/* May "total" stand in a column of that type? */
+static bool names_row(enum insp_type type)
+{
+	return type == INSP_T_STR || type == INSP_T_ADDR || type == INSP_T_ID;
+}
+
 static void write_totals(struct insp_text_table *t)
 {
 	struct insp_str s = {0};
@@ -369,7 +375,7 @@ static void write_totals(struct insp_text_table *t)
 			struct insp_value v = total_of(col, t->table->columns[i].type);
 
 			insp_text_value(&s, t->options, t->table->columns[i].type, &v);
-		} else if (!named && col->width >= 5) {
+		} else if (!named && col->width >= 5 && names_row(t->table->columns[i].type)) {
 			insp_str_add(&s, "total");
 			named = true;
 		}
