@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 
 #include "analysis/graph.h"
+#include "analysis/leaks.h"
 #include "base/fmt.h"
 
 #define HEAP UINT64_C(0x555560000000)
@@ -41,12 +42,34 @@ static size_t rss_bytes(void)
 	return rss * 4096;
 }
 
-static void phase(const char *name, uint64_t since, size_t nchunks, size_t base_rss)
+/* Both threads', user and system. */
+static double cpu_seconds(void)
 {
-	size_t rss = rss_bytes() - base_rss;
+	struct rusage u;
 
-	printf("%s,%.3f,%zu,%.1f\n", name, (double)(insp_now_ns() - since) / 1e9, rss,
-	       (double)rss / (double)nchunks);
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static struct {
+	uint64_t wall;
+	double cpu;
+	size_t rss, nchunks;
+} begun;
+
+static void phase_begin(void)
+{
+	begun.wall = insp_now_ns();
+	begun.cpu = cpu_seconds();
+}
+
+static void phase_end(const char *name)
+{
+	size_t rss = rss_bytes() - begun.rss;
+
+	printf("%s,%.3f,%.3f,%zu,%.1f\n", name, (double)(insp_now_ns() - begun.wall) / 1e9,
+	       cpu_seconds() - begun.cpu, rss, (double)rss / (double)begun.nchunks);
 	fflush(stdout);
 }
 
@@ -85,7 +108,6 @@ int main(int argc, char **argv)
 	struct insp_chunks *chunks = m.snap->chunks;
 	uint32_t *starts = malloc((n + 1) * sizeof(*starts)); /* in granules */
 	uint64_t at = 0;
-	size_t base;
 
 	if (!n || !starts)
 		return 1;
@@ -102,9 +124,10 @@ int main(int argc, char **argv)
 					  .flags = INSP_REGION_BRK};
 	m.snap->regions.items = regions;
 	m.snap->regions.n = 2;
-	base = rss_bytes();
-	printf("phase,seconds,own_bytes,own_bytes_per_chunk\n");
-	uint64_t t = insp_now_ns();
+	begun.rss = rss_bytes();
+	begun.nchunks = n;
+	printf("phase,seconds,cpu_seconds,own_bytes,own_bytes_per_chunk\n");
+	phase_begin();
 
 	insp_chunks_span_begin(chunks, HEAP, HEAP + at * 16, 0, geometry);
 	for (size_t i = 0; i < n; i++)
@@ -128,23 +151,41 @@ int main(int argc, char **argv)
 	maker_put(&m, 0, 0);
 	if (insp_pointers_seal(m.snap->pointers))
 		return 1;
-	phase("make", t, n, base);
+	phase_end("make");
 	printf("# %zu chunks, %zu pointers, %zu heap bytes\n", n, m.snap->pointers->n, (size_t)at * 16);
 
 	struct insp_graph *graph;
 	struct insp_error err = {0};
 
 	for (unsigned threads = 1; threads <= 2; threads++) {
-		t = insp_now_ns();
+		phase_begin();
 		if (insp_graph_create(m.snap, threads, &graph, &err)) {
 			fprintf(stderr, "graph: %s\n", err.msg);
 			return 1;
 		}
-		phase(threads == 1 ? "graph, 1 thread" : "graph, 2 threads", t, n, base);
+		phase_end(threads == 1 ? "graph on 1 thread" : "graph on 2 threads");
 		if (threads == 1)
 			insp_graph_destroy(graph);
 	}
 	printf("# %zu edges, %zu roots\n", graph->nedges, graph->nroots);
+	struct insp_leaks *leaks;
+
+	phase_begin();
+	if (insp_leaks_create(graph, &leaks, &err)) {
+		fprintf(stderr, "leaks: %s\n", err.msg);
+		return 1;
+	}
+	phase_end("leaks");
+	phase_begin();
+	if (insp_leaks_group(leaks, NULL, &err))
+		return 1;
+	phase_end("leaks grouped");
+	printf("# %zu reachable, %zu possibly, %zu indirectly, %zu definitely lost\n",
+	       (size_t)leaks->sums[INSP_REACH_REACHABLE].count,
+	       (size_t)leaks->sums[INSP_REACH_POSSIBLE].count,
+	       (size_t)leaks->sums[INSP_REACH_INDIRECT].count,
+	       (size_t)leaks->sums[INSP_REACH_DEFINITE].count);
+	insp_leaks_destroy(leaks);
 	insp_graph_destroy(graph);
 	m.snap->regions.n = 0;
 	insp_snapshot_destroy(m.snap);
