@@ -7,8 +7,8 @@
 #   COMMAND LINE  what follows `meminspect`; the victim's pid is appended unless it holds {pid}.
 #                 {key} is a value of the victim's truth line.
 #   FORMATS       text json csv (default: text json); exit=N: the exit code that is expected
-# Expected: NAME.text, NAME.json, NAME.csv, normalised by normalise.awk and, where there is one,
-# NAME.sed. GOLDEN_ACCEPT=1 rewrites them. ONLY=pattern picks rows by name.
+# Expected: NAME.text, NAME.json, NAME.csv, normalised by normalise.awk. Where kernel, libc or
+# compiler have their say, NAME.jq (first, on the JSON) and NAME.sed (last, on the others) take that out. GOLDEN_ACCEPT=1 rewrites them. ONLY=pattern picks rows by name.
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/../live/lib.sh"
@@ -47,9 +47,15 @@ normalised()
 	local ids=''
 	[ -z "$PID" ] || ids="$PID $(cd "/proc/$PID/task" && printf '%s\n' * | sort -n | grep -vx "$PID" | tr '\n' ' ')"
 	[ -s "$1" ] || { echo 'no output' >"$T/why"; return 1; }
-	if [ "$2" = json ]; then jq . "$1"; else cat "$1"; fi |
+	if [ "$2" != json ]; then
+		cat "$1"
+	elif [ -e "$here/$3.jq" ]; then
+		jq -f "$here/$3.jq" "$1"
+	else
+		jq . "$1"
+	fi |
 		awk -f "$here/normalise.awk" -v ids="$ids" -v host="$host" -v victims="$VICTIMS" |
-		if [ -e "$here/$3.sed" ]; then sed -E -f "$here/$3.sed"; else cat; fi
+		if [ -e "$here/$3.sed" ] && [ "$2" != json ]; then sed -E -f "$here/$3.sed"; else cat; fi
 }
 
 # compare NAME FORMAT COMMAND...

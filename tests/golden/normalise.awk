@@ -43,9 +43,11 @@ function replace(s, re, kind,    out, hit, new)
 	if (host != "")
 		while ((at = index($0, "\"" host "\"")) > 0)
 			$0 = substr($0, 1, at) "HOST" substr($0, at + 1 + length(host))
-	line = replace($0, "0x[0-9a-f]+", "hex")
+	line = $0
+	gsub(/_ns": *[0-9]+/, "_ns\": 0", line)
+	gsub(/"bytes_read": *[0-9]+/, "\"bytes_read\": 0", line)
+	line = replace(line, "0x[0-9a-f]+", "hex")
 	line = replace(line, "[0-9a-f]+", "range")
-	if (gsub(/_ns": *[0-9]+/, "_ns\": 0", line)) {}
 	if (gsub(/[0-9]+(\.[0-9]+)? (ns|us|ms|s)([^a-zA-Z]|$)/, "<T> ", line)) {
 		sub(/ +$/, "", line)
 		changed = 1

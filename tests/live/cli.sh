@@ -47,7 +47,7 @@ refused 'no such name' 2 'no-such-process' heap summary no-such-process
 gone=$(sh -c 'echo $$')
 refused 'gone' 4 "$gone" heap summary "$gone"
 
-exec {zombie_fd}< <(exec bash -c 'true & echo $!; exec sleep 600')
+exec {zombie_fd}< <(exec sh -c 'sleep 0.1 & echo $!; exec sleep 600')
 pids="$pids $!"
 IFS= read -r zombie <&"$zombie_fd"
 until_true grep -q '^State:.*Z' "/proc/$zombie/status"

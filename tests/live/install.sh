@@ -24,7 +24,7 @@ done
 check 'the installed tool runs' silent "$D/usr/bin/meminspect" --version
 if command -v man >/dev/null; then
 	check 'the man page has no errors' \
-		[ -z "$(man -l --warnings "$D/usr/share/man/man1/meminspect.1" 2>&1 >/dev/null)" ]
+		[ -z "$(man -l --warnings "$D/usr/share/man/man1/meminspect.1" 2>&1 >/dev/null | grep -v 'cannot adjust line')" ]
 else
 	skip 'the man page has no errors' 'man is not installed'
 fi
