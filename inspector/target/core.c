@@ -265,17 +265,15 @@ static int segment_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Sorts, drops overlaps, gives regions the names of NT_FILE and marks the main stack. */
-static void finish_regions(struct core *c)
+/* Sorts and drops overlaps. */
+static void sort_segments(struct core *c)
 {
 	size_t kept = 0;
 
-	if (c->segments.n) {
-		qsort(c->segments.items, c->segments.n, sizeof(*c->segments.items), segment_compare);
-		qsort(c->regions.items, c->regions.n, sizeof(*c->regions.items), segment_compare);
-	}
-	if (c->files.n)
-		qsort(c->files.items, c->files.n, sizeof(*c->files.items), segment_compare);
+	if (!c->segments.n)
+		return;
+	qsort(c->segments.items, c->segments.n, sizeof(*c->segments.items), segment_compare);
+	qsort(c->regions.items, c->regions.n, sizeof(*c->regions.items), segment_compare);
 	for (size_t i = 0; i < c->regions.n; i++) {
 		if (kept && c->regions.items[i].start < c->regions.items[kept - 1].end)
 			continue;
@@ -283,7 +281,65 @@ static void finish_regions(struct core *c)
 		c->segments.items[kept++] = c->segments.items[i];
 	}
 	c->regions.n = c->segments.n = kept;
-	for (size_t i = 0, f = 0; i < kept; i++) {
+}
+
+/* How the program headers of the file say that its offset is mapped; read and execute if unknown. */
+static uint32_t file_prot(const char *name, uint64_t offset)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	uint32_t prot = INSP_PROT_READ | INSP_PROT_EXEC;
+	Elf64_Ehdr eh;
+	Elf64_Phdr ph;
+
+	if (fd < 0)
+		return prot;
+	if (pread(fd, &eh, sizeof(eh), 0) != sizeof(eh) || memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0)
+		prot = INSP_PROT_READ; /* data, a locale archive, say */
+	else
+		for (unsigned i = 0; i < eh.e_phnum; i++) {
+			off_t at = (off_t)(eh.e_phoff + i * sizeof(ph));
+
+			if (pread(fd, &ph, sizeof(ph), at) != sizeof(ph))
+				break;
+			if (ph.p_type == PT_LOAD && (ph.p_offset & ~(uint64_t)(PAGE - 1)) <= offset &&
+			    offset < ph.p_offset + ph.p_filesz)
+				prot = INSP_PROT_READ | (ph.p_flags & PF_X ? INSP_PROT_EXEC : 0u);
+		}
+	(void)close(fd);
+	return prot;
+}
+
+/* gcore leaves mappings of files that were not written to out altogether: NT_FILE knows them. */
+static int add_undumped(struct core *c, struct insp_error *err)
+{
+	size_t known = c->regions.n;
+
+	for (size_t f = 0, i = 0; f < c->files.n; f++) {
+		const struct mapped_file *m = &c->files.items[f];
+		struct insp_region *r;
+		struct segment *s;
+
+		while (i < known && c->regions.items[i].end <= m->start)
+			i++;
+		if (m->start >= m->end || (m->start | m->end) % PAGE ||
+		    (i < known && c->regions.items[i].start < m->end))
+			continue;
+		s = insp_vec_push(&c->segments);
+		r = insp_vec_push(&c->regions);
+		if (!s || !r)
+			return insp_fail(err, INSP_E_NOMEM, "out of memory for the map of the core");
+		*s = (struct segment){.start = m->start, .end = m->end};
+		*r = (struct insp_region){.start = m->start, .end = m->end, .name = "",
+					  .prot = file_prot(m->name, m->offset)};
+	}
+	sort_segments(c);
+	return 0;
+}
+
+/* Gives regions the names of NT_FILE and marks the stack of the main thread. */
+static void name_regions(struct core *c)
+{
+	for (size_t i = 0, f = 0; i < c->regions.n; i++) {
 		struct insp_region *r = &c->regions.items[i];
 
 		while (f < c->files.n && c->files.items[f].end <= r->start)
@@ -296,18 +352,13 @@ static void finish_regions(struct core *c)
 		if (c->files.items[f].deleted)
 			r->flags |= INSP_REGION_DELETED;
 	}
-	if (c->threads.n) {
-		uint64_t sp = c->threads.items[0].regs[INSP_REG_RSP];
-		struct insp_region *r = (struct insp_region *)insp_regions_find(&c->regions, sp);
-
-		/* The crashing thread comes first; the main stack is the highest writable mapping. */
-		for (size_t i = kept; i-- > 0;)
-			if (c->regions.items[i].prot & INSP_PROT_WRITE) {
-				if (r == &c->regions.items[i])
-					r->flags |= INSP_REGION_STACK;
-				break;
-			}
-	}
+	/* The main stack is the highest mapping that can be written. */
+	for (size_t i = c->regions.n; i-- > 0;)
+		if (c->regions.items[i].prot & INSP_PROT_WRITE) {
+			if (insp_region_anonymous(&c->regions.items[i]))
+				c->regions.items[i].flags |= INSP_REGION_STACK;
+			break;
+		}
 }
 
 static int parse(struct core *c, struct insp_target *target, struct insp_error *err)
@@ -347,7 +398,12 @@ static int parse(struct core *c, struct insp_target *target, struct insp_error *
 		}
 	if (!c->regions.n)
 		return insp_fail(err, INSP_E_CORRUPT, "core '%s' holds no memory", target->spec);
-	finish_regions(c);
+	sort_segments(c);
+	if (c->files.n)
+		qsort(c->files.items, c->files.n, sizeof(*c->files.items), segment_compare);
+	if (add_undumped(c, err))
+		return INSP_E_NOMEM;
+	name_regions(c);
 	return 0;
 }
 
