@@ -165,7 +165,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	(void)args;
 	if (rc)
 		return rc;
-	insp_report_allocators(report, snap);
+	insp_report_allocators(report, snap, ctx->pool);
 	report_totals(report, snap, &census);
 	report_states(report, &census);
 	report_arenas(report, snap, &census, ctx->pool);

@@ -33,7 +33,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		count[s]++;
 		worst = s > worst ? s : worst;
 	}
-	insp_report_allocators(report, snap);
+	insp_report_allocators(report, snap, ctx->pool);
 	insp_object_begin(report, "verify", NULL);
 	insp_field_u64(report, "chunks", "chunks checked", INSP_T_COUNT, snap->chunks->n);
 	insp_field_u64(report, "arenas", "arenas", INSP_T_COUNT, snap->arenas.n);

@@ -13,12 +13,13 @@ static const char *sureness(int confidence)
 	return confidence >= 95 ? "certain" : confidence >= 75 ? "sure" : confidence >= 50 ? "likely" : "a guess";
 }
 
-void insp_report_allocators(struct insp_report *report, const struct insp_snapshot *snapshot)
+void insp_report_allocators(struct insp_report *report, const struct insp_snapshot *snapshot,
+			    struct insp_pool *pool)
 {
 	insp_list_begin(report, "allocators", NULL);
 	for (size_t i = 0; i < snapshot->allocators.n; i++) {
 		const struct insp_allocator *a = &snapshot->allocators.items[i];
-		char *title = insp_pool_printf(snapshot->pool, "%s%s%s", a->title,
+		char *title = insp_pool_printf(pool, "%s%s%s", a->title,
 					       a->module ? " in " : "", a->module ? a->module : "");
 
 		insp_object_begin(report, NULL, NULL);

@@ -8,7 +8,8 @@
 #include "command/command.h"
 
 /* The list "allocators": what was recognised, how surely, and what was not walked. */
-void insp_report_allocators(struct insp_report *report, const struct insp_snapshot *snapshot);
+void insp_report_allocators(struct insp_report *report, const struct insp_snapshot *snapshot,
+			    struct insp_pool *pool);
 
 /* The table "findings", worst first, at most limit rows (0: all). */
 void insp_report_findings(struct insp_report *report, const struct insp_snapshot *snapshot,

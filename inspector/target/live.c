@@ -617,6 +617,7 @@ const struct insp_target_ops insp_target_live = {
 	.regions = live_regions,
 	.pages = live_pages,
 	.threads = live_threads,
+	.info = insp_live_info,
 	.usage = insp_usage_read,
 	.residency = live_residency,
 	.open_file = live_open_file,

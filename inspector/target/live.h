@@ -45,6 +45,9 @@ static inline struct insp_live *insp_live_of(const struct insp_target *target)
 
 size_t insp_live_read(struct insp_live *live, uint64_t addr, void *buf, size_t size_bytes);
 bool insp_live_gone(const struct insp_live *live);
+/* identity.c: the info slot. */
+void insp_live_info(struct insp_target *target, struct insp_pool *pool,
+		    struct insp_target_info *ret);
 int insp_live_regions(struct insp_live *live, struct insp_pool *pool, struct insp_regions *ret,
 		      struct insp_error *err) insp_must_check;
 

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* identity: the program, command line and start time of a live process. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/pool.h"
+#include "target/live.h"
+#include "target/proc.h"
+
+#define CMDLINE_MAX 4096
+
+static const char *read_exe(struct insp_live *live, struct insp_pool *pool)
+{
+	static const char gone[] = " (deleted)";
+	char path[4096];
+	ssize_t n = readlinkat(live->vm_fd, "exe", path, sizeof(path));
+
+	if (n <= 0 || n == sizeof(path))
+		return NULL;
+	if ((size_t)n > sizeof(gone) && !memcmp(path + n - (sizeof(gone) - 1), gone, sizeof(gone) - 1))
+		n -= (ssize_t)sizeof(gone) - 1;
+	return insp_pool_strndup(pool, path, (size_t)n);
+}
+
+/* The words are separated by NULs, and the target may have written anything over them. */
+static const char *read_cmdline(struct insp_live *live, struct insp_pool *pool)
+{
+	char buf[CMDLINE_MAX];
+	ssize_t n = insp_proc_small(live->vm_fd, "cmdline", buf, sizeof(buf));
+
+	while (n > 0 && !buf[n - 1])
+		n--;
+	for (ssize_t i = 0; i < n; i++)
+		if (!buf[i])
+			buf[i] = ' ';
+	return n > 0 ? insp_pool_strndup(pool, buf, (size_t)n) : NULL;
+}
+
+/* Field 22 of stat: clock ticks since boot. */
+static uint64_t read_started(struct insp_live *live)
+{
+	char buf[1024];
+	ssize_t n = insp_proc_small(live->proc_fd, "stat", buf, sizeof(buf));
+	const char *p = n > 0 ? strrchr(buf, ')') : NULL; /* the name may hold anything */
+	struct timespec now, up;
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t ticks = 0, boot_ns;
+
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p + 1, ' ');
+	}
+	if (!p || hz <= 0 || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up))
+		return 0;
+	for (p++; *p >= '0' && *p <= '9'; p++)
+		ticks = ticks * 10 + (uint64_t)(*p - '0');
+	boot_ns = ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) -
+		  ((uint64_t)up.tv_sec * 1000000000 + (uint64_t)up.tv_nsec);
+	return boot_ns + ticks * (1000000000 / (uint64_t)hz);
+}
+
+void insp_live_info(struct insp_target *target, struct insp_pool *pool,
+		    struct insp_target_info *ret)
+{
+	struct insp_live *live = insp_live_of(target);
+
+	ret->exe = read_exe(live, pool);
+	ret->cmdline = read_cmdline(live, pool);
+	ret->started_at_ns = read_started(live);
+}
