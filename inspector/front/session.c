@@ -195,7 +195,7 @@ static int need_of_file(struct insp_session *s, unsigned needs, struct insp_erro
 int insp_session_need(struct insp_session *session, unsigned needs, const char *unwinder,
 		      const struct insp_settings *settings, struct insp_error *err)
 {
-	unsigned want = (needs & SNAPSHOT_NEEDS) | session->needs;
+	unsigned want = (needs | session->needs) & SNAPSHOT_NEEDS;
 	bool again = session->snapshot != NULL;
 	bool other = unwinder && (!session->unwinder || strcmp(unwinder, session->unwinder) != 0);
 	int rc = 0;
