@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * record: what happens at an allocation that is recorded, and at the end of a recorded block.
+ *
+ * Order matters, since another thread may get the same address a moment later:
+ *     malloc   the real call first, then the record
+ *     free     the record goes first, then the real call
+ *     realloc  the old record goes, the real call, then the new one (or the old one again)
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "hook/hook.h"
+
+/* The program's frame: what lies above the return address of a slow path that was jumped to. */
+struct caller {
+	uint64_t pc, sp, bp;
+};
+#define CALLER()                                                                  \
+	((struct caller){((const uint64_t *)__builtin_frame_address(0))[1],       \
+			 (uint64_t)__builtin_frame_address(0) + 16,               \
+			 ((const uint64_t *)__builtin_frame_address(0))[0]})
+
+/* So large that the countdown never comes back to it. */
+#define NEVER (UINT64_MAX >> 1)
+
+/* Is a block of n bytes to be recorded? Also sets the countdown again. */
+static bool drawn(size_t n)
+{
+	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL))
+		return true;
+	if (hook_unlikely(insp_hook_mode == INSP_HOOK_OFF)) {
+		if (!insp_hook_start())
+			return false; /* asks again next time */
+		if (insp_hook_mode == INSP_HOOK_OFF) {
+			insp_hook_left = NEVER;
+			return false;
+		}
+		return drawn(n);
+	}
+	if (n > PTRDIFF_MAX)
+		return false; /* it will fail */
+	if (!insp_hook_self) {
+		struct insp_hook_thread *t = insp_hook_enter();
+
+		if (!t) {
+			insp_hook_left = insp_hook_header.sample_bytes;
+			return false;
+		}
+		insp_hook_left = insp_hook_draw(&t->random);
+		insp_hook_leave(t);
+	}
+	if (n <= insp_hook_left) {
+		insp_hook_left -= n;
+		return false;
+	}
+	insp_hook_left = insp_hook_draw(&insp_hook_self->random);
+	return true;
+}
+
+static void count_sample(struct insp_hook_thread *t, uint32_t site, bool freed, uint64_t size_bytes)
+{
+	double p = insp_hook_chance(size_bytes);
+
+	insp_hook_count(t, site, freed, (uint64_t)(INSP_HOOK_COUNT_SCALE / p + 0.5),
+			(uint64_t)((double)size_bytes / p + 0.5));
+}
+
+static hook_cold void record_sample(struct insp_hook_thread *t, uintptr_t p, size_t n, uint32_t site)
+{
+	const struct insp_hook_sample sample = {
+		.addr = p,
+		.size_bytes = n,
+		.site = site,
+		.seconds = insp_hook_seconds(),
+		.thread = t->tid,
+	};
+
+	count_sample(t, site, false, n);
+	__atomic_fetch_add(&insp_hook_header.nsamples, 1, __ATOMIC_RELAXED);
+	if (!insp_hook_samples_add(&sample))
+		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
+}
+
+static inline void record(void *p, size_t n, const struct caller *caller)
+{
+	struct insp_hook_thread *t = insp_hook_enter();
+
+	if (hook_unlikely(!t))
+		return;
+	uint32_t site = insp_hook_capture(t, caller->pc, caller->sp, caller->bp);
+
+	if (hook_likely(site)) {
+		if (hook_unlikely(insp_hook_mode != INSP_HOOK_FULL)) {
+			record_sample(t, (uintptr_t)p, n, site);
+		} else if (insp_hook_shadow_put(t, (uintptr_t)p, n, site)) {
+			insp_hook_count(t, site, false, 1, n);
+		} else {
+			__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
+		}
+	}
+	insp_hook_leave(t);
+}
+
+void *insp_hook_slow_malloc(size_t n)
+{
+	struct caller caller = CALLER();
+	bool wanted = drawn(n);
+	void *p = insp_hook_real.malloc(n);
+
+	if (wanted && p)
+		record(p, n, &caller);
+	return p;
+}
+
+void *insp_hook_slow_calloc(size_t n, size_t size_bytes)
+{
+	struct caller caller = CALLER();
+	size_t total;
+	bool wanted = !__builtin_mul_overflow(n, size_bytes, &total) && drawn(total);
+	void *p = insp_hook_real.calloc(n, size_bytes);
+
+	if (wanted && p)
+		record(p, total, &caller);
+	return p;
+}
+
+void *insp_hook_slow_aligned(void *(*real)(size_t, size_t), size_t align, size_t n)
+{
+	struct caller caller = CALLER();
+	bool wanted = drawn(n);
+	void *p = real(align, n);
+
+	if (wanted && p)
+		record(p, n, &caller);
+	return p;
+}
+
+void *insp_hook_slow_paged(void *(*real)(size_t), size_t n)
+{
+	struct caller caller = CALLER();
+	bool wanted = drawn(n);
+	void *p = real(n);
+
+	if (wanted && p)
+		record(p, n, &caller);
+	return p;
+}
+
+int insp_hook_slow_posix_memalign(void **ret, size_t align, size_t n)
+{
+	struct caller caller = CALLER();
+	bool wanted = drawn(n);
+	int rc = insp_hook_real.posix_memalign(ret, align, n);
+
+	if (wanted && !rc)
+		record(*ret, n, &caller);
+	return rc;
+}
+
+/* ---- the end of a block */
+
+/* What was known about a block, as long as it may still be needed. */
+struct former {
+	bool recorded, sampled;
+	uint32_t site;
+	uint64_t size_bytes;
+	struct insp_hook_record word;
+	struct insp_hook_sample sample;
+};
+
+static inline void take(void *p, struct former *ret)
+{
+	ret->recorded = false;
+	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL)) {
+		if (!insp_hook_shadow_take((uintptr_t)p, &ret->word))
+			return;
+		ret->sampled = false;
+		ret->site = ret->word.site;
+		ret->size_bytes = ret->word.size_bytes;
+	} else {
+		if (insp_hook_mode != INSP_HOOK_SAMPLED ||
+		    !insp_hook_samples_take((uintptr_t)p, &ret->sample))
+			return;
+		ret->sampled = true;
+		ret->site = ret->sample.site;
+		ret->size_bytes = ret->sample.size_bytes;
+	}
+	ret->recorded = true;
+}
+
+static inline void count_end(const struct former *former)
+{
+	struct insp_hook_thread *t = insp_hook_enter();
+
+	if (hook_unlikely(former->sampled))
+		count_sample(t, former->site, true, former->size_bytes);
+	else
+		insp_hook_count(t, former->site, true, 1, former->size_bytes);
+	if (hook_likely(t))
+		insp_hook_leave(t);
+}
+
+static void put_back(void *p, const struct former *former)
+{
+	if (!former->sampled)
+		insp_hook_shadow_restore((uintptr_t)p, &former->word);
+	else if (!insp_hook_samples_add(&former->sample))
+		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
+}
+
+void insp_hook_slow_free(void *p)
+{
+	struct former former;
+
+	if (!p || insp_hook_early(p))
+		return;
+	take(p, &former);
+	if (former.recorded)
+		count_end(&former);
+	insp_hook_real.free(p);
+}
+
+void *insp_hook_slow_realloc(void *p, size_t n)
+{
+	struct caller caller = CALLER();
+	bool wanted = drawn(n);
+	struct former former = {.recorded = false};
+	void *q;
+
+	if (hook_unlikely(p && insp_hook_early(p))) {
+		size_t was = insp_hook_early_size(p);
+
+		q = insp_hook_real.malloc(n);
+		if (q)
+			memcpy(q, p, was < n ? was : n);
+	} else {
+		if (p)
+			take(p, &former);
+		q = insp_hook_real.realloc(p, n);
+	}
+	if (former.recorded && !q && n)
+		put_back(p, &former);
+	else if (former.recorded)
+		count_end(&former);
+	if (wanted && q)
+		record(q, n, &caller);
+	return q;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * rules: remembers the rule of every return address that was met.
+ *
+ * A direct-mapped table of two ways, without locks: an entry is the rule and a key = address ^ rule ^
+ * generation, so a half-written or mixed entry matches no address. A new generation (in the upper
+ * 16 bits, where addresses have zeroes) voids them all when a module was unloaded.
+ */
+#include "hook/hook.h"
+
+struct entry {
+	uint64_t key, rule;
+};
+
+static struct entry *entries;
+static unsigned shift;
+static uint64_t generation = UINT64_C(1) << 48;
+
+int insp_hook_rules_init(unsigned bits)
+{
+	entries = insp_hook_map(sizeof(*entries) << bits);
+	shift = 64 - bits;
+	return entries ? 0 : -1;
+}
+
+void insp_hook_rules_forget(void)
+{
+	(void)__atomic_fetch_add(&generation, UINT64_C(1) << 48, __ATOMIC_RELAXED);
+}
+
+static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
+{
+	/* The call is before the address, and may be the last thing in its function. */
+	insp_hook_rule rule = insp_hook_cfi_rule(return_address - 1);
+	unsigned kind = insp_hook_rule_kind(rule);
+
+	/* The kernel "returns" to the first byte of a signal trampoline. */
+	if (kind == HOOK_RULE_LOST || kind == HOOK_RULE_END) {
+		insp_hook_rule at = insp_hook_cfi_rule(return_address);
+
+		if (insp_hook_rule_kind(at) == HOOK_RULE_SIGNAL)
+			rule = at;
+	}
+	return rule;
+}
+
+insp_hook_rule insp_hook_rule_of(uintptr_t return_address)
+{
+	uint64_t now = __atomic_load_n(&generation, __ATOMIC_RELAXED);
+	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> shift;
+	uint64_t rule = __atomic_load_n(&entries[i].rule, __ATOMIC_RELAXED);
+	uint64_t key = __atomic_load_n(&entries[i].key, __ATOMIC_RELAXED);
+
+	if (hook_likely((key ^ rule ^ now) == return_address))
+		return rule;
+	struct entry *other = &entries[i ^ 1];
+
+	rule = __atomic_load_n(&other->rule, __ATOMIC_RELAXED);
+	key = __atomic_load_n(&other->key, __ATOMIC_RELAXED);
+	if ((key ^ rule ^ now) == return_address)
+		return rule;
+	/* The older one moves aside: with two addresses that share a place, both stay. */
+	__atomic_store_n(&other->rule, entries[i].rule, __ATOMIC_RELAXED);
+	__atomic_store_n(&other->key, entries[i].key, __ATOMIC_RELAXED);
+	rule = find_rule(return_address);
+	__atomic_store_n(&entries[i].rule, rule, __ATOMIC_RELAXED);
+	__atomic_store_n(&entries[i].key, return_address ^ rule ^ now, __ATOMIC_RELAXED);
+	return rule;
+}
