@@ -28,8 +28,7 @@ static int probe(const struct insp_heap_env *env, void **ret, int max, struct in
 		g->link_notes.failed = insp_glibc_notes_init(&g->link_notes,
 							     sizeof(struct insp_glibc_link), 0) != 0;
 		insp_glibc_ranges(g, env->regions);
-		if (env->threads || !g->par.have)
-			continue;
+		insp_glibc_mappings_hint(g, env);
 	}
 	return n;
 }

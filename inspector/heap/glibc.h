@@ -150,6 +150,7 @@ struct insp_glibc {
 	INSP_VEC(struct insp_glibc_segment) segments;
 	INSP_VEC(struct insp_glibc_tcache) tcaches;
 	INSP_VEC(struct insp_glibc_mmapped) mmapped;
+	INSP_VEC(uint64_t) hints; /* pages that looked like mmapped chunks before the stop */
 	struct insp_glibc_notes free_notes, link_notes;
 	uint32_t mmapped_arena; /* index into result->arenas, UINT32_MAX none */
 	uint64_t link_max;	/* largest chunk that may be in a tcache or fastbin */
@@ -240,6 +241,9 @@ void insp_glibc_notes_deinit(struct insp_glibc_notes *notes);
 bool insp_glibc_notes_grow(struct insp_glibc_notes *notes);
 
 /* mmapped */
+/* Before the stop: looks at every present page that may start an mmapped chunk, when the starts of
+   mappings alone do not explain malloc's own count. */
+void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *env);
 void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *env,
 			      struct insp_heap_result *result, uint32_t allocator);
 

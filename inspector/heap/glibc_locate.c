@@ -49,6 +49,7 @@ void insp_glibc_destroy(struct insp_glibc *g)
 	insp_vec_free(&g->segments);
 	insp_vec_free(&g->tcaches);
 	insp_vec_free(&g->mmapped);
+	insp_vec_free(&g->hints);
 	insp_glibc_notes_deinit(&g->free_notes);
 	insp_glibc_notes_deinit(&g->link_notes);
 	free(g);

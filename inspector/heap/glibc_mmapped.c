@@ -8,7 +8,8 @@
  * Both start at a page boundary, but the kernel merges neighbouring mappings, so they are looked
  * for at the start of each anonymous mapping, then directly behind what was found, and, as long
  * as malloc's own counts (mp_.n_mmaps, mp_.mmapped_mem, system_mem) say that something is
- * missing, at every present page.
+ * missing, at every present page. Reading those costs, so it is done before the stop, which
+ * leaves a list of hints; in the stop only what came since then is looked for, and not for long.
  *
  * aligned_alloc moves the header up: the chunk's prev_size is then its distance from the base of
  * the mapping, where the first header was left behind. From 2.43 on 16 bytes at the end of the
@@ -19,8 +20,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define PAGES_MAX   65536 /* tried, when counting says that chunks are missing */
+#define PAGES_MAX   (1u << 18) /* looked at before the stop */
+#define PAGES_HELD  2048 /* tried in it, when counting says that chunks are missing */
 #define PAGES_BATCH 1024
+#define HINTS_MAX   65536
 #define MMAP_HP	    UINT64_C(1) /* in prev_size, from 2.43 on: huge pages */
 
 static const struct insp_geometry geometry = {.shift = 4, .lead = 16, .tail = 8};
@@ -218,13 +221,18 @@ static void try_pages(struct search *s, uint64_t at, uint64_t end)
 	}
 }
 
+static bool may_be_mapped(const struct insp_region *r)
+{
+	return insp_region_anonymous(r) && r->prot & INSP_PROT_WRITE && r->prot & INSP_PROT_READ &&
+	       !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE | INSP_REGION_BRK |
+			     INSP_REGION_STACK));
+}
+
 static bool may_be_malloced(const struct search *s, const struct insp_region *r)
 {
 	size_t i = claim_find(s, r->start);
 
-	if (!insp_region_anonymous(r) || !(r->prot & INSP_PROT_WRITE) ||
-	    !(r->prot & INSP_PROT_READ) || r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE |
-						       INSP_REGION_BRK | INSP_REGION_STACK))
+	if (!may_be_mapped(r))
 		return false;
 	/* A thread's heap, all of it. */
 	return !(i < s->claims.n && s->claims.items[i].start <= r->start &&
@@ -287,6 +295,83 @@ static void emit(struct search *s, uint32_t allocator)
 	}
 }
 
+/* Present pages of [at, end) whose first words are those of an mmapped chunk. */
+static void hint_pages(struct insp_glibc *g, struct insp_space *space, uint64_t at, uint64_t end,
+		       unsigned *pages_left)
+{
+	struct insp_target *t = insp_space_target(space);
+	uint8_t states[PAGES_BATCH];
+	struct insp_stream stream;
+
+	insp_stream_begin(&stream, space, at, end, NULL, NULL);
+	while (at < end && *pages_left && g->hints.n < HINTS_MAX) {
+		uint64_t n = (end - at) / GLIBC_PAGE;
+
+		n = n < PAGES_BATCH ? n : PAGES_BATCH;
+		if (!t->ops->pages || t->ops->pages(t, at, (size_t)n, states))
+			memset(states, INSP_PAGE_PRESENT, (size_t)n);
+		for (uint64_t i = 0; i < n && *pages_left; i++, at += GLIBC_PAGE) {
+			const uint8_t *bytes;
+			uint64_t words[2], *hint;
+			size_t avail;
+
+			if (states[i] != INSP_PAGE_PRESENT)
+				continue;
+			--*pages_left;
+			bytes = insp_stream_at(&stream, at, sizeof(words), &avail);
+			if (!bytes)
+				continue;
+			memcpy(words, bytes, sizeof(words));
+			if (!mapping_length(0, words[0], words[1], end - at))
+				continue;
+			hint = insp_vec_push(&g->hints);
+			if (hint)
+				*hint = at;
+		}
+	}
+	insp_stream_end(&stream);
+}
+
+void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *env)
+{
+	unsigned pages_left = PAGES_MAX;
+	uint64_t at_starts = 0;
+
+	g->hints.n = 0;
+	if (!g->par.have || !g->par.n_mmaps)
+		return;
+	for (size_t i = 0; i < env->regions->n; i++) {
+		const struct insp_region *r = &env->regions->items[i];
+		uint64_t words[2];
+
+		if (may_be_mapped(r) && !insp_space_read(env->space, r->start, words, sizeof(words)) &&
+		    mapping_length(0, words[0], words[1], r->end - r->start))
+			at_starts++;
+	}
+	if (at_starts >= g->par.n_mmaps)
+		return;
+	for (size_t i = 0; i < env->regions->n; i++) {
+		const struct insp_region *r = &env->regions->items[i];
+
+		/* The heaps of threads are read anyway, and are not made of mmapped chunks. */
+		if (may_be_mapped(r) && (!g->heap_max || r->start % g->heap_max))
+			hint_pages(g, env->space, r->start, r->end, &pages_left);
+	}
+}
+
+/* What looked like a chunk before the stop, and is one still. */
+static void try_hints(struct search *s)
+{
+	const struct insp_regions *regions = s->env->regions;
+
+	for (size_t i = 0; i < s->g->hints.n && !satisfied(s); i++) {
+		const struct insp_region *r = insp_regions_find(regions, s->g->hints.items[i]);
+
+		if (r && may_be_malloced(s, r))
+			(void)follow(s, s->g->hints.items[i], r->end);
+	}
+}
+
 void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *env,
 			      struct insp_heap_result *result, uint32_t allocator)
 {
@@ -295,7 +380,7 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 		.env = env,
 		.result = result,
 		.main = (uint32_t)g->arenas.n,
-		.pages_left = PAGES_MAX,
+		.pages_left = PAGES_HELD,
 	};
 	const struct insp_regions *regions = env->regions;
 
@@ -315,6 +400,7 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 		if (may_be_malloced(&s, &regions->items[i]))
 			(void)follow(&s, regions->items[i].start,
 				     insp_glibc_mapped_end(regions, regions->items[i].start));
+	try_hints(&s);
 	for (size_t i = 0; i < regions->n && g->par.have && !satisfied(&s); i++)
 		if (may_be_malloced(&s, &regions->items[i]))
 			try_pages(&s, regions->items[i].start, regions->items[i].end);
