@@ -72,7 +72,10 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 			insp_cell_unknown(report);
 		insp_cell_i64(report, bin->index);
 		insp_cell_u64(report, bin->min_size);
-		insp_cell_u64(report, bin->max_size);
+		if (bin->max_size < INT64_MAX)
+			insp_cell_u64(report, bin->max_size);
+		else
+			insp_cell_unknown(report); /* the unsorted bin takes all */
 		insp_cell_u64(report, bin->count);
 		insp_cell_u64(report, bin->bytes);
 		insp_cell_u64(report, bin->head);
