@@ -217,9 +217,10 @@ int insp_output_open_shell(struct insp_output *o, const char *command, struct in
 	return 0;
 }
 
-void insp_output_open_fn(struct insp_output *o, insp_write_fn write, void *ctx)
+void insp_output_open_fn(struct insp_output *o, insp_write_fn write, void *ctx,
+			 const struct insp_render_options *options)
 {
-	*o = (struct insp_output){.fd = -1};
+	*o = (struct insp_output){.fd = -1, .fixed = options};
 	insp_out_init(&o->out, write, ctx);
 }
 
@@ -288,6 +289,12 @@ void insp_output_render_options(const struct insp_output *o, const struct insp_s
 {
 	unsigned rows;
 
+	if (o->fixed) {
+		*ret = *o->fixed;
+		ret->raw |= settings->raw;
+		ret->wide |= settings->wide;
+		return;
+	}
 	*ret = (struct insp_render_options){
 		.color = o->fd >= 0 && insp_terminal_color(o->terminal ? o->fd : -1, settings->color),
 		.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,

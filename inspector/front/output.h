@@ -25,6 +25,7 @@ struct insp_output {
 	bool may_page;
 	unsigned lines, rows;
 	struct insp_str held;	/* until that is decided */
+	const struct insp_render_options *fixed; /* given, not found out; NULL: found out */
 	pid_t pager;
 	int pager_fd;
 };
@@ -37,8 +38,9 @@ int insp_output_open_shell(struct insp_output *o, const char *command, struct in
 	insp_must_check;
 /* To an open descriptor (borrowed). */
 void insp_output_open_fd(struct insp_output *o, int fd);
-/* To a callback. */
-void insp_output_open_fn(struct insp_output *o, insp_write_fn write, void *ctx);
+/* To a callback; borrows options, which say how to render. */
+void insp_output_open_fn(struct insp_output *o, insp_write_fn write, void *ctx,
+			 const struct insp_render_options *options);
 /* Waits for the pager. keep: the file takes its name; else it vanishes. A reader that went away
    is no failure. */
 int insp_output_close(struct insp_output *o, bool keep, struct insp_error *err);

@@ -80,6 +80,12 @@ static void drop_snapshot(struct insp_session *s)
 	s->snapshot = NULL;
 }
 
+void insp_session_forget(struct insp_session *session)
+{
+	if (session->target)
+		drop_snapshot(session);
+}
+
 void insp_session_close(struct insp_session *session)
 {
 	if (!session)

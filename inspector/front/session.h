@@ -58,6 +58,8 @@ int insp_session_need(struct insp_session *session, unsigned needs, const char *
 /* A new snapshot of all that the last one had. */
 int insp_session_refresh(struct insp_session *session, const struct insp_settings *settings,
 			 struct insp_error *err) insp_must_check;
+/* Drops the snapshot: the next command that needs one takes it. */
+void insp_session_forget(struct insp_session *session);
 bool insp_session_gone(const struct insp_session *session);
 
 #endif
