@@ -125,9 +125,6 @@ static bool by_frame_pointer(struct insp_stack *s, const struct insp_cursor *at,
 	    !insp_stack_is_code(s, at->pc) || !insp_stack_read(s, at->bp, words, sizeof(words)) ||
 	    !insp_stack_after_call(s, words[1]))
 		return false;
-	/* The saved one must lead further up, or be the end of the chain. */
-	if (words[0] && (words[0] <= at->bp || words[0] - at->bp > FRAME_MAX))
-		return false;
 	*ret = (struct insp_cursor){.pc = words[1], .sp = at->bp + 16, .bp = words[0]};
 	return true;
 }

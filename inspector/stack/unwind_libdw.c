@@ -48,17 +48,14 @@ static bool memory_read(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *ret, void *arg)
 static bool set_initial_registers(Dwfl_Thread *thread, void *thread_arg)
 {
 	const struct insp_walk *walk = &((struct state *)thread_arg)->walk;
-	Dwarf_Word bp = walk->start.bp, sp = walk->start.sp, pc = walk->start.pc;
-	Dwarf_Word regs[INSP_N_REGS];
 
-	if (walk->first_leg) {
-		for (unsigned i = 0; i < INSP_N_REGS; i++)
-			regs[i] = walk->stack.thread->regs[i];
-		return dwfl_thread_state_registers(thread, 0, INSP_N_REGS, regs);
+	for (unsigned i = 0; i < INSP_N_REGS; i++) {
+		Dwarf_Word value = walk->regs[i];
+
+		if (walk->known & 1u << i && !dwfl_thread_state_registers(thread, (int)i, 1, &value))
+			return false;
 	}
-	return dwfl_thread_state_registers(thread, INSP_REG_RBP, 1, &bp) &&
-	       dwfl_thread_state_registers(thread, INSP_REG_RSP, 1, &sp) &&
-	       dwfl_thread_state_registers(thread, INSP_REG_RIP, 1, &pc);
+	return true;
 }
 
 static const Dwfl_Thread_Callbacks callbacks = {

@@ -11,8 +11,8 @@
  *     version  frame enc  count enc  table enc  eh_frame ptr  fde count  (start, fde) (start, fde) ...
  *     1        1b         03         3b         pc + int32    uint32     2 * int32 from byte 0
  *
- * Linkers write these encodings and no others; a module with others, or with .debug_frame
- * only, is stepped over by frame pointer.
+ * Linkers write these encodings and no others. A module without this table (static programs of
+ * older compilers, .debug_frame only) is stepped over by frame pointer or by scanning.
  */
 #include <libunwind.h>
 #include <stdlib.h>
@@ -33,12 +33,12 @@ struct state {
 	const struct insp_unwind_env *env;
 	unw_addr_space_t as;
 	struct insp_walk walk;
+	bool no_table; /* for the pc that was asked for last */
 };
 
-static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *ret,
-			  int need_unwind_info, void *arg)
+static int search_table(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *ret,
+			int need_unwind_info, struct state *state)
 {
-	struct state *state = arg;
 	struct insp_symbols *symbols = state->env->symbols;
 	const struct insp_module *module = insp_modules_find(insp_symbols_modules(symbols), ip);
 	struct insp_unwind_table table;
@@ -60,7 +60,17 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *r
 	info.u.rti.segbase = table.eh_frame_hdr;
 	info.u.rti.table_data = table.eh_frame_hdr + HEADER_BYTES;
 	info.u.rti.table_len = (unw_word_t)count * ENTRY_BYTES / sizeof(unw_word_t);
-	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &info, ret, need_unwind_info, arg);
+	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &info, ret, need_unwind_info, state);
+}
+
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *ret,
+			  int need_unwind_info, void *arg)
+{
+	struct state *state = arg;
+	int rc = search_table(as, ip, ret, need_unwind_info, state);
+
+	state->no_table = rc < 0;
+	return rc;
 }
 
 static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *info, void *arg)
@@ -92,13 +102,7 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *value, 
 	(void)as;
 	if (write || reg < 0 || reg >= INSP_N_REGS)
 		return -UNW_EBADREG;
-	if (walk->first_leg)
-		*value = walk->stack.thread->regs[reg];
-	else
-		*value = reg == INSP_REG_RIP   ? walk->start.pc
-			 : reg == INSP_REG_RSP ? walk->start.sp
-			 : reg == INSP_REG_RBP ? walk->start.bp
-					       : 0;
+	*value = walk->known & 1u << reg ? walk->regs[reg] : 0;
 	return 0;
 }
 
@@ -163,7 +167,6 @@ static void libunwind_close(void *arg)
 static bool walk_leg(void *arg, struct insp_walk *walk)
 {
 	struct state *state = arg;
-	const struct insp_modules *modules = insp_symbols_modules(state->env->symbols);
 	unw_cursor_t cursor;
 	int rc;
 
@@ -179,10 +182,13 @@ static bool walk_leg(void *arg, struct insp_walk *walk)
 			at.bp = 0;
 		if (!insp_walk_frame(walk, &at))
 			return false;
+		state->no_table = false;
 		rc = unw_step(&cursor);
+		/* Then it has followed whatever is in rbp; insp_stack_step looks closer. */
+		if (state->no_table)
+			return false;
 	} while (rc > 0);
-	/* It says "bottom" as well where it only knows no more. */
-	return rc == 0 && !walk->stack.copy_ended && insp_modules_find(modules, walk->last.pc);
+	return rc == 0;
 }
 
 static int libunwind_unwind(void *arg, const struct insp_thread *thread,

@@ -20,8 +20,9 @@
 struct insp_walk {
 	struct insp_stack stack;
 	struct insp_frames *frames;
-	bool first_leg;		  /* begin with the thread's registers, else with start */
-	struct insp_cursor start; /* its pc lies inside of the call, one before the return address */
+	uint64_t regs[INSP_N_REGS]; /* what the leg begins with; pc lies inside of the call, one before
+				       the return address, unless the thread stands there */
+	uint32_t known;		  /* bits of enum insp_reg: those of regs that are */
 	struct insp_cursor last;  /* the last good frame */
 	bool skip;		  /* the leg's first frame is in the list already */
 	bool guessed;		  /* frames from here on rest on a guess */
