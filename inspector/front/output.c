@@ -19,8 +19,6 @@
 #include "base/log.h"
 #include "front/settings.h"
 
-extern char **environ;
-
 bool insp_terminal_size(int fd, unsigned *ret_columns, unsigned *ret_rows)
 {
 	struct winsize ws;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,11 +96,12 @@ static void find_by_name(const char *name, struct matches *ret)
 	while (dir && (d = readdir(dir))) {
 		struct insp_proc_stat st;
 		char buf[1024];
+		uint64_t number;
 		int pid;
 
-		if (!is_number(d->d_name))
+		if (!is_number(d->d_name) || insp_parse_u64(d->d_name, &number, NULL) || number > INT_MAX)
 			continue;
-		pid = (int)strtol(d->d_name, NULL, 10);
+		pid = (int)number;
 		if (pid == getpid() || !has_name(pid, name))
 			continue;
 		if (pid_file(pid, "stat", buf, sizeof(buf)) <= 0 || !insp_proc_stat(buf, &st) ||

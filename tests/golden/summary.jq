@@ -1,0 +1,2 @@
+# The one row that shows who was looked at and how.
+.
