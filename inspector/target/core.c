@@ -30,6 +30,7 @@
 #include "base/pool.h"
 #include "base/vec.h"
 #include "target/core_unpack.h"
+#include "target/registers.h"
 #include "target/target.h"
 
 #define PAGE	       4096u
@@ -87,7 +88,7 @@ static int add_thread(struct core *c, const uint8_t *desc, size_t n)
 {
 	struct elf_prstatus st;
 	struct insp_thread *t;
-	const unsigned long long *r;
+	struct user_regs_struct regs;
 
 	if (n < sizeof(st) || c->threads.n >= MAX_THREADS)
 		return 0; /* another architecture's: no registers rather than wrong ones */
@@ -95,41 +96,13 @@ static int add_thread(struct core *c, const uint8_t *desc, size_t n)
 	t = insp_vec_push(&c->threads);
 	if (!t)
 		return INSP_E_NOMEM;
-	r = (const unsigned long long *)&st.pr_reg;
 	t->tid = t->ns_tid = st.pr_pid;
 	t->state = '-';
-	t->have_regs = true;
 	t->cpu_ns = ((uint64_t)st.pr_utime.tv_sec + (uint64_t)st.pr_stime.tv_sec) * 1000000000 +
 		    ((uint64_t)st.pr_utime.tv_usec + (uint64_t)st.pr_stime.tv_usec) * 1000;
-	/* struct user_regs_struct (sys/user.h): r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi
-	   rdi orig_rax rip cs eflags rsp ss fs_base ... */
-	t->regs[INSP_REG_R15] = r[0];
-	t->regs[INSP_REG_R14] = r[1];
-	t->regs[INSP_REG_R13] = r[2];
-	t->regs[INSP_REG_R12] = r[3];
-	t->regs[INSP_REG_RBP] = r[4];
-	t->regs[INSP_REG_RBX] = r[5];
-	t->regs[INSP_REG_R11] = r[6];
-	t->regs[INSP_REG_R10] = r[7];
-	t->regs[INSP_REG_R9] = r[8];
-	t->regs[INSP_REG_R8] = r[9];
-	t->regs[INSP_REG_RAX] = r[10];
-	t->regs[INSP_REG_RCX] = r[11];
-	t->regs[INSP_REG_RDX] = r[12];
-	t->regs[INSP_REG_RSI] = r[13];
-	t->regs[INSP_REG_RDI] = r[14];
-	t->orig_rax = r[15];
-	t->regs[INSP_REG_RIP] = r[16];
-	t->regs[INSP_REG_RSP] = r[19];
-	t->fs_base = r[21];
-	t->syscall = (int64_t)t->orig_rax >= 0 ? (int64_t)t->orig_rax : -1;
-	if (t->syscall >= 0) {
-		static const enum insp_reg args[] = {INSP_REG_RDI, INSP_REG_RSI, INSP_REG_RDX,
-						     INSP_REG_R10, INSP_REG_R8, INSP_REG_R9};
-
-		for (size_t i = 0; i < 6; i++)
-			t->syscall_args[i] = t->regs[args[i]];
-	}
+	_Static_assert(sizeof(regs) == sizeof(st.pr_reg), "pr_reg is a struct user_regs_struct");
+	memcpy(&regs, &st.pr_reg, sizeof(regs));
+	insp_registers_fill(t, &regs);
 	return 0;
 }
 

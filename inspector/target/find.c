@@ -213,7 +213,7 @@ int insp_live_check(int pid, struct insp_error *err)
 				 "process %s is a zombie: it has ended, and waits for process %d to "
 				 "collect it",
 				 who, st.ppid);
-	if (insp_proc_field(status, "TracerPid", &v) && v)
+	if (insp_proc_field(status, "TracerPid", &v) && v && (int)v != getpid())
 		return insp_live_traced(pid, (int)v, err);
 	return 0;
 }
@@ -259,7 +259,8 @@ int insp_live_refused(int pid, struct insp_error *err)
 	if (pid_file(pid, "status", status, sizeof(status)) <= 0)
 		return insp_fail(err, INSP_E_GONE, "process %d has ended", pid);
 	insp_live_title(pid, who, sizeof(who));
-	if (insp_proc_field(status, "TracerPid", &tracer) && tracer)
+	/* Our own main thread traces it: we run inside a debugger (inferior.c). */
+	if (insp_proc_field(status, "TracerPid", &tracer) && tracer && (int)tracer != getpid())
 		return insp_live_traced(pid, (int)tracer, err);
 	(void)insp_proc_field(status, "Uid", &uid);
 	if (scope == 3)

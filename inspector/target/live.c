@@ -32,6 +32,7 @@
 #include "base/pool.h"
 #include "base/vec.h"
 #include "target/proc.h"
+#include "target/registers.h"
 #include "target/residency.h"
 #include "target/task.h"
 #include "target/tracer.h"
@@ -198,7 +199,8 @@ static int live_open(struct insp_target *target, const char *spec, struct insp_e
 		return rc;
 	live->is_x86_64 = is_x86_64(live->proc_fd);
 	fill_target(target, live);
-	volunteer_for_oom();
+	if (target->ops == &insp_target_live) /* not inside a debugger: it is not ours to give up */
+		volunteer_for_oom();
 	return 0;
 }
 
@@ -398,30 +400,6 @@ static int threads_running(struct insp_live *live, struct insp_pool *pool,
 	return 0;
 }
 
-static void fill_registers(struct insp_thread *t, const struct user_regs_struct *r)
-{
-	const uint64_t regs[INSP_N_REGS] = {
-		[INSP_REG_RAX] = r->rax, [INSP_REG_RDX] = r->rdx, [INSP_REG_RCX] = r->rcx,
-		[INSP_REG_RBX] = r->rbx, [INSP_REG_RSI] = r->rsi, [INSP_REG_RDI] = r->rdi,
-		[INSP_REG_RBP] = r->rbp, [INSP_REG_RSP] = r->rsp, [INSP_REG_R8] = r->r8,
-		[INSP_REG_R9] = r->r9,	 [INSP_REG_R10] = r->r10, [INSP_REG_R11] = r->r11,
-		[INSP_REG_R12] = r->r12, [INSP_REG_R13] = r->r13, [INSP_REG_R14] = r->r14,
-		[INSP_REG_R15] = r->r15, [INSP_REG_RIP] = r->rip,
-	};
-
-	memcpy(t->regs, regs, sizeof(t->regs));
-	t->have_regs = true;
-	t->orig_rax = r->orig_rax;
-	t->fs_base = r->fs_base;
-	t->syscall = (int64_t)r->orig_rax < 0 ? -1 : (int64_t)r->orig_rax;
-	t->syscall_args[0] = r->rdi;
-	t->syscall_args[1] = r->rsi;
-	t->syscall_args[2] = r->rdx;
-	t->syscall_args[3] = r->r10;
-	t->syscall_args[4] = r->r8;
-	t->syscall_args[5] = r->r9;
-}
-
 static int threads_held(struct insp_live *live, struct insp_pool *pool, struct insp_threads *ret,
 			struct insp_error *err)
 {
@@ -451,7 +429,7 @@ static int threads_held(struct insp_live *live, struct insp_pool *pool, struct i
 			return insp_fail(err, INSP_E_NOMEM, "out of memory");
 		ret->n++;
 		if (t->have_regs)
-			fill_registers(thread, &t->regs);
+			insp_registers_fill(thread, &t->regs);
 		if (t->stack_len) {
 			thread->stack_addr = t->stack_addr;
 			thread->stack_bytes = insp_stack_bytes_at(stacks, t->stack_off);
