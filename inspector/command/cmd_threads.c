@@ -229,7 +229,7 @@ static void where_cell(struct insp_report *r, const struct insp_frame *f)
 	else if (f->module)
 		insp_cell_strf(r, "%s+%#" PRIx64 "%s", last_part(f->module), f->module_offset, mark);
 	else
-		insp_cell_strf(r, "%#" PRIx64 "%s", f->pc, mark);
+		insp_cell_strf(r, "0x%" PRIx64 "%s", f->pc, mark);
 }
 
 static void cell_known(struct insp_report *r, bool known, uint64_t value)
