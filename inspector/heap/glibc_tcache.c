@@ -100,8 +100,10 @@ static unsigned tcache_try(const struct insp_glibc *g, struct insp_space *space,
 		const struct insp_glibc_tcache_layout *l = &insp_glibc_tcache_layouts[i];
 		unsigned score;
 
-		if ((head & ~GLIBC_SIZE_BITS) != request_to_size(l->size) ||
-		    head & GLIBC_IS_MMAPPED)
+		/* 16 bytes more when the rest of a split chunk was too small to be one. */
+		uint64_t size = head & ~GLIBC_SIZE_BITS, want = request_to_size(l->size);
+
+		if ((size != want && size != want + GLIBC_ALIGN) || head & GLIBC_IS_MMAPPED)
 			continue;
 		if (insp_space_read(space, addr, buf, l->size))
 			continue;
