@@ -118,6 +118,13 @@ struct meminspect_host {
 MEMINSPECT_EXPORT int meminspect_open_host(const struct meminspect_host *host, struct meminspect **ret,
 					   char *error, size_t error_bytes);
 
+/*
+ * Opens a process that the calling thread traces already, and that stands still: a debugger's
+ * native inferior. Nothing is stopped. Commands must be run from the thread that traces.
+ */
+MEMINSPECT_EXPORT int meminspect_open_inferior(int pid, struct meminspect **ret, char *error,
+					       size_t error_bytes);
+
 /* The host let the target run, or changed it: what was found out is forgotten. */
 MEMINSPECT_EXPORT void meminspect_invalidate(struct meminspect *session);
 

@@ -12,6 +12,7 @@
 #include "front/output.h"
 #include "front/run.h"
 #include "front/session.h"
+#include "target/inferior.h"
 
 struct meminspect {
 	struct insp_session *session;
@@ -91,6 +92,23 @@ int meminspect_open_host(const struct meminspect_host *host, struct meminspect *
 			rc = insp_session_open_with(&m->ops, host->name ? host->name : "?", (void *)host,
 						    &settings, &m->session, &err);
 		}
+	}
+	return opened(m, rc, &err, ret, error, error_bytes);
+}
+
+int meminspect_open_inferior(int pid, struct meminspect **ret, char *error, size_t error_bytes)
+{
+	struct insp_settings settings;
+	struct insp_error err = {0};
+	struct meminspect *m = create(&settings, &err);
+	char spec[16];
+	int rc = err.code;
+
+	if (m) {
+		m->hosted = true;
+		snprintf(spec, sizeof(spec), "%d", pid);
+		rc = insp_session_open_with(insp_target_inferior(), spec, NULL, &settings, &m->session,
+					    &err);
 	}
 	return opened(m, rc, &err, ret, error, error_bytes);
 }

@@ -428,6 +428,7 @@ int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err
 		{"zsh", gen_zsh},
 		{"commands-md", gen_markdown},
 		{"commands", gen_commands},
+		{"gdb", insp_gen_gdb},
 	};
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -435,5 +436,5 @@ int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err
 			kinds[i].fn(ret);
 			return insp_str_ok(ret) ? 0 : insp_fail(err, INSP_E_NOMEM, "out of memory");
 		}
-	return insp_fail(err, INSP_E_USAGE, "'%s' is not one of man, bash, zsh, commands-md, commands", what);
+	return insp_fail(err, INSP_E_USAGE, "'%s' is not one of man, bash, zsh, commands-md, commands, gdb", what);
 }

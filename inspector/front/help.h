@@ -25,6 +25,9 @@ void insp_help_option(const struct insp_option *option, struct insp_str *ret);
 const char *insp_help_group(size_t i);
 
 /* Generated files: man, bash, zsh, markdown. INSP_E_USAGE for another word. */
+/* gen_gdb.c: the script of GDB's commands. */
+void insp_gen_gdb(struct insp_str *s);
+
 int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err) insp_must_check;
 
 #endif

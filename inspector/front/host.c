@@ -77,7 +77,9 @@ static void add_region(void *to, const struct meminspect_region *region)
 	r->start = region->start;
 	r->end = region->end;
 	r->offset = region->offset;
-	r->inode = region->inode ? region->inode : name[0] == '/' ? UINT64_MAX : 0;
+	r->inode = region->inode ? region->inode
+		   : name[0] == '/' ? insp_region_inode_of_name(name)
+				    : 0;
 	r->prot = region->prot & (INSP_PROT_READ | INSP_PROT_WRITE | INSP_PROT_EXEC);
 	r->flags = region->prot & MEMINSPECT_SHARED ? INSP_REGION_SHARED : 0;
 	if (strcmp(name, "[heap]") == 0)

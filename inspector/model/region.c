@@ -27,3 +27,12 @@ const char *insp_region_perms(const struct insp_region *r, char buf[5])
 	buf[4] = '\0';
 	return buf;
 }
+
+uint64_t insp_region_inode_of_name(const char *name)
+{
+	uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
+
+	for (; *name; name++)
+		hash = (hash ^ (unsigned char)*name) * UINT64_C(1099511628211);
+	return hash | 1;
+}

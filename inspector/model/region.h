@@ -53,6 +53,10 @@ static inline uint64_t insp_region_bytes(const struct insp_region *r)
 	return r->end - r->start;
 }
 
+/* A stand-in for the inode where the source tells only names (a core, a remote debugger): never 0,
+   the same for the same name. */
+uint64_t insp_region_inode_of_name(const char *name);
+
 /* "rw-p" as in /proc/PID/maps; fills buf. */
 const char *insp_region_perms(const struct insp_region *r, char buf[5]);
 

@@ -321,7 +321,7 @@ static void name_regions(struct core *c)
 			continue;
 		r->name = c->files.items[f].name;
 		r->offset = c->files.items[f].offset + (r->start - c->files.items[f].start);
-		r->inode = UINT64_MAX; /* a core does not say; not anonymous is what matters */
+		r->inode = insp_region_inode_of_name(r->name);
 		if (c->files.items[f].deleted)
 			r->flags |= INSP_REGION_DELETED;
 	}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "context.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ *   Num  Description       Connection           Executable
+ * * 1    process 123       1 (native)           /bin/cat
+ *   2    process 123       2 (core)             /bin/cat
+ *   3    Remote target     3 (remote :1234)     target:/bin/cat
+ * The connection column came with GDB 10.
+ */
+void gdb_context_inferiors(struct gdb_context *ctx, char *text)
+{
+	char *save = NULL;
+
+	ctx->kind = GDB_NONE;
+	ctx->pid = 0;
+	ctx->name[0] = '\0';
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char *process = strstr(line, "process "), *paren = strchr(line, '('), *slash;
+
+		if (line[0] != '*')
+			continue;
+		ctx->inferior = (int)strtol(line + 1, NULL, 10);
+		if (process)
+			ctx->pid = (int)strtol(process + 8, NULL, 10);
+		if (!strncmp(line, "*", 1) && strstr(line, "<null>") && !process)
+			return;
+		if (paren && !strncmp(paren, "(native)", 8))
+			ctx->kind = GDB_NATIVE;
+		else if (paren && !strncmp(paren, "(core)", 6))
+			ctx->kind = GDB_CORE;
+		else if (paren && (!strncmp(paren, "(remote", 7) || !strncmp(paren, "(extended-remote", 16)))
+			ctx->kind = GDB_REMOTE;
+		else if (process)
+			ctx->kind = GDB_NATIVE;
+		slash = strrchr(line, '/');
+		if (slash)
+			snprintf(ctx->name, sizeof(ctx->name), "%.15s", slash + 1);
+		return;
+	}
+}
+
+/* Local core dump file:
+ *         `/tmp/core.1', file type elf64-x86-64. */
+void gdb_context_files(struct gdb_context *ctx, char *text)
+{
+	char *at = strstr(text, "Local core dump file:"), *end;
+
+	ctx->core[0] = '\0';
+	at = at ? strpbrk(at, "`'") : NULL;
+	end = at ? strstr(at + 1, "', file type") : NULL;
+	if (end && (size_t)(end - at) < sizeof(ctx->core))
+		snprintf(ctx->core, sizeof(ctx->core), "%.*s", (int)(end - at - 1), at + 1);
+}
+
+/* "rw-p" in the column that GDB 12 and later have. */
+static int perms(const char *word, uint32_t *ret)
+{
+	if (strlen(word) != 4 || !strchr("r-", word[0]) || !strchr("w-", word[1]) ||
+	    !strchr("x-", word[2]) || !strchr("ps", word[3]))
+		return 0;
+	*ret = (word[0] == 'r' ? MEMINSPECT_READ : 0) | (word[1] == 'w' ? MEMINSPECT_WRITE : 0) |
+	       (word[2] == 'x' ? MEMINSPECT_EXEC : 0) | (word[3] == 's' ? MEMINSPECT_SHARED : 0);
+	return 1;
+}
+
+/*
+ *           Start Addr           End Addr       Size     Offset  Perms  objfile
+ *       0x555555554000     0x555555556000     0x2000        0x0  r--p   /usr/bin/cat
+ */
+void gdb_context_mappings(char *text, void (*add)(void *to, const struct meminspect_region *region),
+			  void *to)
+{
+	char *save = NULL;
+
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		struct meminspect_region r = {.size_bytes = sizeof(r)};
+		char word[8] = "";
+		unsigned long long start, end, size, offset;
+		int used = 0;
+
+		if (sscanf(line, " %llx %llx %llx %llx%n", &start, &end, &size, &offset, &used) != 4 ||
+		    start >= end)
+			continue;
+		r.start = start;
+		r.end = end;
+		r.offset = offset;
+		r.prot = MEMINSPECT_READ | MEMINSPECT_WRITE; /* what GDB before 12 does not say */
+		line += used;
+		if (sscanf(line, " %7s%n", word, &used) == 1 && perms(word, &r.prot))
+			line += used;
+		line += strspn(line, " \t");
+		r.name = *line ? line : NULL;
+		add(to, &r);
+	}
+}

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * gate: the commands of meminspect inside a stock GDB.
+ *
+ * GDB has one interface for plugins in C: the JIT reader. Its `unwind` is called when GDB unwinds a
+ * frame, and may read memory then; that is used as a gate:
+ *
+ *     1. a user-defined command appends its words, each NUL-terminated, to /proc/self/fd/240,
+ *        a last ";" arms the request;
+ *     2. `frame apply level 0 -q maintenance flush register-cache` makes GDB unwind frame 0: it
+ *        calls `unwind` below, which takes the request, writes GDB commands as its answer to
+ *        /proc/self/fd/241, and claims no frame;
+ *     3. `source /proc/self/fd/241` runs the answer: printf commands, so that text goes through
+ *        GDB's pager, logging and MI, and questions (info inferiors, expressions), whose answers
+ *        are written to /proc/self/fd/242 and 243 before the answer asks for another round.
+ *
+ * Everything runs on GDB's main thread, which traces native inferiors. target_read may throw a C++
+ * exception through our frames (Ctrl-C): this file is built with -fexceptions and cleans up by
+ * __attribute__((cleanup)).
+ */
+#pragma GCC visibility push(default)
+#include <gdb/jit-reader.h>
+#include <stddef.h>
+GDB_DECLARE_GPL_COMPATIBLE_READER
+#pragma GCC visibility pop
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "command/command.h"
+#include "context.h"
+#include "inferior.h"
+
+/* Named by the script that is generated from the command table (front/gen_gdb.c). */
+enum { FD_REQUEST = 240, FD_ANSWER, FD_TEXT, FD_REGISTERS };
+
+#define REQUEST_MAX  16384
+#define WORDS_MAX    64
+#define TEXT_MAX     (8u << 20)
+#define SHOWN_LINES  2000 /* `source` takes 0.15 ms a line */
+#define LINE_PIECE   4000
+
+/* What the next round will bring. */
+enum stage { IDLE, WANT_INFERIORS, WANT_CORE, WANT_REMOTE, WANT_VALUES };
+
+static struct gate {
+	enum stage stage;
+	char words[REQUEST_MAX];  /* the command's words, NUL after each */
+	char *argv[WORDS_MAX];
+	int argc;
+	struct gdb_context context;
+	struct inferior *inferior; /* session kept between commands */
+	FILE *answer;
+	int running; /* the core is at work: still set when an exception of GDB's left it */
+} gate;
+
+/* ---- answers: GDB commands */
+
+/* GDB's printf knows no octal escapes; whatever is not printable ASCII or UTF-8 becomes a dot. */
+static void say(const char *text, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		fputs("printf \"", gate.answer);
+		for (size_t k = 0; i < n && k < LINE_PIECE; i++, k++) {
+			unsigned char c = (unsigned char)text[i];
+
+			if (c == '\n')
+				fputs("\\n", gate.answer);
+			else if (c == '\t')
+				fputs("\\t", gate.answer);
+			else if (c == 27)
+				fputs("\\e", gate.answer);
+			else if (c == '%')
+				fputs("%%", gate.answer);
+			else if (c == '"' || c == '\\')
+				fprintf(gate.answer, "\\%c", c);
+			else if (c < 32 || c == 127)
+				fputc('.', gate.answer);
+			else
+				fputc(c, gate.answer);
+		}
+		fputs("\"\n", gate.answer);
+	}
+}
+
+static void say_error(const char *text)
+{
+	say("meminspect: ", 12);
+	say(text, strlen(text));
+	say("\n", 1);
+}
+
+static void ask(enum stage stage, const char *commands)
+{
+	gate.stage = stage;
+	fputs(commands, gate.answer);
+	fputs("set $_meminspect_more = 1\n", gate.answer);
+}
+
+/* The text that GDB wrote for the last question. View until freed; NULL: none. */
+static char *asked_text(void)
+{
+	off_t n = lseek(FD_TEXT, 0, SEEK_END);
+	char *text;
+
+	if (n < 0 || n > (off_t)TEXT_MAX)
+		return NULL;
+	text = malloc((size_t)n + 1);
+	if (!text)
+		return NULL;
+	n = pread(FD_TEXT, text, (size_t)n, 0);
+	text[n > 0 ? n : 0] = '\0';
+	(void)!ftruncate(FD_TEXT, 0);
+	return text;
+}
+
+/* ---- output of the command: text is said, up to a number of lines */
+
+struct shown {
+	unsigned lines;
+	int cut;
+};
+
+static int on_output(void *ctx, const char *bytes, size_t n)
+{
+	struct shown *shown = ctx;
+	size_t keep = 0;
+
+	for (; keep < n && shown->lines < SHOWN_LINES; keep++)
+		shown->lines += bytes[keep] == '\n';
+	say(bytes, keep);
+	if (keep < n) {
+		shown->cut = 1;
+		return -1;
+	}
+	return 0;
+}
+
+static void on_log(void *ctx, enum meminspect_log_level level, const char *text, uint64_t part,
+		   uint64_t whole)
+{
+	(void)ctx;
+	(void)part;
+	(void)whole;
+	if (level == MEMINSPECT_LOG_WARN && gate.answer)
+		say_error(text);
+}
+
+static void on_interrupt(int sig)
+{
+	(void)sig;
+	meminspect_interrupt();
+}
+
+/* ---- the rounds of one command */
+
+static int is_number(const char *word)
+{
+	return word[0] == '0' && (word[1] == 'x' || word[1] == 'X') &&
+	       word[2 + strspn(word + 2, "0123456789abcdefABCDEF")] == '\0';
+}
+
+/* Does the i-th word name an address, so that it may be an expression? */
+static int is_address(const struct insp_command *command, int used, int i)
+{
+	int bare = 0;
+
+	for (const struct insp_option *o = command->options; o && o->name; o++) {
+		const char *before = gate.argv[i - 1];
+
+		if (o->type != INSP_OPT_ADDR)
+			continue;
+		if (o->name[0] >= 'a' && i > used && !strncmp(before, "--", 2) &&
+		    !strcmp(before + 2, o->name))
+			return 1;
+		if (o->name[0] < 'a' && gate.argv[i][0] != '-') {
+			for (int k = used; k < i; k++) /* the first bare word */
+				bare += gate.argv[k][0] != '-' && (k == used || gate.argv[k - 1][0] != '-');
+			return bare == 0 && (i == used || gate.argv[i - 1][0] != '-');
+		}
+	}
+	return 0;
+}
+
+/* Asks GDB for the value of a word that is an expression; 0: there was none left. */
+static int ask_value(void)
+{
+	const struct insp_command *command;
+	int used;
+
+	if (insp_command_find(gate.argc, gate.argv, &command, &used, NULL))
+		return 0;
+	for (int i = used; i < gate.argc; i++) {
+		if (!is_address(command, used, i) || is_number(gate.argv[i]))
+			continue;
+		fprintf(gate.answer,
+			"eval \"with language c -- dump binary value /proc/self/fd/%d \\\"%%#lx\\\"\", "
+			"(unsigned long)(%s)\n",
+			FD_TEXT, gate.argv[i]);
+		ask(WANT_VALUES, "");
+		return 1;
+	}
+	return 0;
+}
+
+static void take_value(void)
+{
+	static char values[WORDS_MAX][24]; /* where words point that were expressions */
+	const struct insp_command *command;
+	char *text = asked_text();
+	int used;
+
+	if (text && is_number(text) && !insp_command_find(gate.argc, gate.argv, &command, &used, NULL))
+		for (int i = used; i < gate.argc; i++)
+			if (is_address(command, used, i) && !is_number(gate.argv[i])) {
+				snprintf(values[i], sizeof(values[i]), "%s", text);
+				gate.argv[i] = values[i];
+				break;
+			}
+	free(text);
+}
+
+/* The words as one line, quoted so that the core splits it the same way. */
+static char *command_line(void)
+{
+	char *line = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&line, &n);
+
+	if (!f)
+		return NULL;
+	for (int i = 0; i < gate.argc; i++) {
+		int plain = gate.argv[i][strcspn(gate.argv[i], " '\"\\#|>&;")] == '\0';
+
+		if (i)
+			fputc(' ', f);
+		if (plain) {
+			fputs(gate.argv[i], f);
+			continue;
+		}
+		fputc('"', f);
+		for (const char *p = gate.argv[i]; *p; p++) {
+			if (*p == '"' || *p == '\\')
+				fputc('\\', f);
+			fputc(*p, f);
+		}
+		fputc('"', f);
+	}
+	fclose(f);
+	return line;
+}
+
+static void run_command(struct gdb_unwind_callbacks *cb)
+{
+	char error[512] = "";
+	struct meminspect *m;
+	struct shown shown = {0};
+	struct meminspect_output out = {
+		.size_bytes = sizeof(out),
+		.ctx = &shown,
+		.write = on_output,
+		.utf8 = 1,
+	};
+	char *line;
+	int rc;
+
+	gate.stage = IDLE;
+	if (gate.running)
+		gate.inferior = NULL; /* its state is unknown: better lost than used */
+	gate.running = 1;
+	m = inferior_session(&gate.inferior, &gate.context, cb, error, sizeof(error));
+	gate.running = 0;
+	if (!m) {
+		say_error(error);
+		return;
+	}
+	line = command_line();
+	if (!line) {
+		say_error("out of memory");
+		return;
+	}
+	gate.running = 1;
+	rc = meminspect_run(m, line, &out);
+	gate.running = 0;
+	if (rc && !shown.cut)
+		say_error(meminspect_error(m));
+	if (shown.cut)
+		say_error("output cut here; -o FILE writes all of it, --limit N less");
+	free(line);
+}
+
+/* After `info inferiors`: what is still missing for this kind of target? */
+static void know_inferior(struct gdb_unwind_callbacks *cb)
+{
+	char *text = asked_text();
+
+	gdb_context_inferiors(&gate.context, text ? text : (char[]){""});
+	free(text);
+	switch (gate.context.kind) {
+	case GDB_CORE:
+		ask(WANT_CORE, "pipe info files | grep -A1 'core dump' > /proc/$PPID/fd/242\n");
+		return;
+	case GDB_REMOTE:
+		(void)!ftruncate(FD_REGISTERS, 0);
+		ask(WANT_REMOTE, "pipe info proc mappings | cat > /proc/$PPID/fd/242\n"
+				 "thread apply all -q -s _meminspect_registers\n");
+		return;
+	default:
+		if (!ask_value())
+			run_command(cb);
+	}
+}
+
+static void next_round(struct gdb_unwind_callbacks *cb)
+{
+	char *text;
+
+	switch (gate.stage) {
+	case WANT_INFERIORS:
+		know_inferior(cb);
+		return;
+	case WANT_CORE:
+		text = asked_text();
+		gdb_context_files(&gate.context, text ? text : (char[]){""});
+		free(text);
+		break;
+	case WANT_REMOTE:
+		text = asked_text();
+		inferior_remote(&gate.inferior, text ? text : (char[]){""}, FD_REGISTERS);
+		free(text);
+		break;
+	case WANT_VALUES:
+		take_value();
+		break;
+	default:
+		return;
+	}
+	if (!ask_value())
+		run_command(cb);
+}
+
+/* A new request: the first word is the command's name, of one or two words. */
+static void first_round(const char *bytes, size_t n)
+{
+	memcpy(gate.words, bytes, n);
+	gate.argc = 0;
+	for (char *p = gate.words; p < gate.words + n && gate.argc < WORDS_MAX; p += strlen(p) + 1) {
+		if (!*p)
+			continue;
+		gate.argv[gate.argc++] = p;
+		if (gate.argc == 1) { /* "heap summary" came as heap_summary */
+			char *space = strchr(p, '_');
+
+			if (space && gate.argc < WORDS_MAX) {
+				*space = '\0';
+				gate.argv[gate.argc++] = space + 1;
+				p = space + 1;
+			}
+		}
+	}
+	(void)!ftruncate(FD_TEXT, 0);
+	ask(WANT_INFERIORS, "pipe info inferiors | cat > /proc/$PPID/fd/242\n");
+}
+
+/* Runs when the call ends, also when an exception of GDB's unwinds it. */
+struct scope {
+	struct sigaction old;
+	int done;
+};
+
+static void leave(struct scope *scope)
+{
+	(void)sigaction(SIGINT, &scope->old, NULL);
+	if (scope->done)
+		return;
+	gate.stage = IDLE;
+	if (gate.answer)
+		fclose(gate.answer);
+	gate.answer = NULL;
+}
+
+/* The request, if one is armed: its bytes without the mark. 0: none. */
+static size_t take_request(char *buf)
+{
+	off_t n = lseek(FD_REQUEST, 0, SEEK_END);
+
+	if (n <= 1)
+		return 0;
+	if (n > REQUEST_MAX) {
+		(void)!ftruncate(FD_REQUEST, 0);
+		return 0;
+	}
+	n = pread(FD_REQUEST, buf, (size_t)n, 0);
+	if (n < 2 || buf[n - 1] || buf[n - 2] != ';' || (n > 2 && buf[n - 3]))
+		return 0; /* not armed yet: GDB unwinds between two appends, too */
+	(void)!ftruncate(FD_REQUEST, 0);
+	return (size_t)n;
+}
+
+static enum gdb_status unwind(struct gdb_reader_funcs *self, struct gdb_unwind_callbacks *cb)
+{
+	struct scope scope __attribute__((cleanup(leave))) = {.done = 0};
+	struct sigaction sa = {.sa_handler = on_interrupt};
+	static char buf[REQUEST_MAX];
+	size_t n;
+	int fd;
+
+	(void)self;
+	(void)sigaction(SIGINT, NULL, &scope.old);
+	scope.done = 1;
+	n = take_request(buf);
+	if (!n)
+		return GDB_FAIL;
+	/* A new inode for every answer: GDB may still be reading the last one. */
+	fd = memfd_create("meminspect-answer", MFD_CLOEXEC);
+	if (fd < 0 || dup3(fd, FD_ANSWER, O_CLOEXEC) < 0)
+		return GDB_FAIL;
+	gate.answer = fdopen(fd, "w");
+	if (!gate.answer) {
+		close(fd);
+		return GDB_FAIL;
+	}
+	scope.done = 0;
+	(void)sigaction(SIGINT, &sa, NULL);
+	meminspect_set_log(on_log, NULL);
+	if (gate.stage == IDLE || n > 2) /* words: a new command, whatever became of the last */
+		first_round(buf, n - 2);
+	else
+		next_round(cb);
+	fclose(gate.answer);
+	gate.answer = NULL;
+	scope.done = 1;
+	return GDB_FAIL; /* never claims the frame */
+}
+
+static enum gdb_status read_symbols(struct gdb_reader_funcs *self, struct gdb_symbol_callbacks *cb,
+				    void *memory, long memory_bytes)
+{
+	(void)self;
+	(void)cb;
+	(void)memory;
+	(void)memory_bytes;
+	return GDB_FAIL;
+}
+
+static struct gdb_frame_id frame_id(struct gdb_reader_funcs *self, struct gdb_unwind_callbacks *cb)
+{
+	(void)self;
+	(void)cb;
+	return (struct gdb_frame_id){0, 0};
+}
+
+static void destroy(struct gdb_reader_funcs *self)
+{
+	(void)self;
+	inferior_close(gate.inferior);
+	gate.inferior = NULL;
+	for (int fd = FD_REQUEST; fd <= FD_REGISTERS; fd++)
+		close(fd);
+}
+
+static struct gdb_reader_funcs reader = {GDB_READER_INTERFACE_VERSION, NULL, read_symbols, unwind,
+					 frame_id, destroy};
+/* GDB refuses a reader of another version with a clean message, and crashes on NULL. */
+static struct gdb_reader_funcs refused = {-1, NULL, read_symbols, unwind, frame_id, destroy};
+
+__attribute__((visibility("default"))) struct gdb_reader_funcs *gdb_init_reader(void)
+{
+	for (int fd = FD_REQUEST; fd <= FD_REGISTERS; fd++) {
+		int made = memfd_create("meminspect", MFD_CLOEXEC);
+
+		if (fcntl(fd, F_GETFD) >= 0 || made < 0 || dup3(made, fd, O_CLOEXEC) < 0) {
+			fprintf(stderr, "meminspect: descriptor %d cannot be used: %s\n", fd,
+				fcntl(fd, F_GETFD) >= 0 ? "something else has it" : strerror(errno));
+			if (made >= 0)
+				close(made);
+			return &refused;
+		}
+		close(made);
+	}
+	return &reader;
+}
