@@ -45,7 +45,11 @@ enum insp_hook_state {
 	INSP_HOOK_ASIDE,       /* it does nothing: `reason` says why */
 };
 
-/* One frame of a stack, outermost frames have parent 0. Frame 0 does not exist. */
+/* One frame of a stack, outermost frames have parent 0. Frame 0 does not exist. An outermost frame with
+   one of these as pc is the mark of a stack that was not followed to its end. */
+#define INSP_HOOK_PC_TRUNCATED 1 /* it was deeper than the hook keeps */
+#define INSP_HOOK_PC_LOST      2 /* code without unwind tables called the frame before */
+
 struct insp_hook_frame {
 	uint64_t pc;	 /* return address; behind a signal trampoline: interrupted address + 1 */
 	uint32_t parent; /* the caller's frame: always a smaller number */
@@ -98,14 +102,17 @@ struct insp_hook_sample {
 #define INSP_HOOK_LEAF_WORDS   (1u << (INSP_HOOK_LEAF_SHIFT - INSP_HOOK_GRAIN_SHIFT))
 
 /*
- * A word: site (22 bits) | slack (6) | time (20) | thread (16). slack = malloc_usable_size() minus the
- * bytes asked for; 63: it is in the next word, whose site is INSP_HOOK_SITE_SLACK and whose
- * bits 22.. are the slack. Such a word is no block. thread is an index into `threads`.
+ * A word: site (21 bits) | half (1) | slack (6) | time (20) | thread (16). half: the block starts in
+ * the upper 16 of the 32 bytes. slack = malloc_usable_size() minus the bytes asked for; 63: it is in the
+ * next word, whose site is INSP_HOOK_SITE_SLACK and whose bits 22.. are the slack. Such a word is no
+ * block. thread is an index into `threads`.
  * time: seconds since the start as 15 bits mantissa, 5 bits exponent: m << e.
  */
-#define INSP_HOOK_SITE_BITS   22
+#define INSP_HOOK_SITE_BITS   21
 #define INSP_HOOK_SITE_MASK   ((UINT64_C(1) << INSP_HOOK_SITE_BITS) - 1)
 #define INSP_HOOK_SITE_SLACK  INSP_HOOK_SITE_MASK
+#define INSP_HOOK_HALF	      (UINT64_C(1) << 21)
+#define INSP_HOOK_HALF_BYTES  16u
 #define INSP_HOOK_SLACK_SHIFT 22
 #define INSP_HOOK_SLACK_MORE  63u
 #define INSP_HOOK_TIME_SHIFT  28

@@ -17,6 +17,7 @@
 #include "hook/hook.h"
 
 /*
+ * Takes n from the countdown, unless it is due: then the slow path does that. So it is asked last, once.
  * Unsigned: a request of nearly 2^64 bytes cannot wrap the countdown around. A countdown of 0 is a
  * new thread or full mode, and always due.
  */
@@ -54,7 +55,7 @@ hook_export void free(void *p)
 
 hook_export void *realloc(void *p, size_t n)
 {
-	if (hook_unlikely(due(n) || insp_hook_maybe(p)))
+	if (hook_unlikely(insp_hook_maybe(p) || due(n)))
 		return insp_hook_slow_realloc(p, n);
 	return insp_hook_real.realloc(p, n);
 }
@@ -67,7 +68,7 @@ hook_export void *reallocarray(void *p, size_t n, size_t size_bytes)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (hook_unlikely(due(total) || insp_hook_maybe(p)))
+	if (hook_unlikely(insp_hook_maybe(p) || due(total)))
 		return insp_hook_slow_realloc(p, total);
 	return insp_hook_real.realloc(p, total);
 }

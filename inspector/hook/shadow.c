@@ -86,6 +86,12 @@ static inline uint32_t encode_seconds(struct insp_hook_thread *t)
 	return t->encoded;
 }
 
+/* Bit 4 of the address, where the word wants it. */
+static inline uint64_t half_of(uintptr_t p)
+{
+	return (p & INSP_HOOK_HALF_BYTES) * (INSP_HOOK_HALF / INSP_HOOK_HALF_BYTES);
+}
+
 bool insp_hook_shadow_put(struct insp_hook_thread *t, uintptr_t p, uint64_t size_bytes,
 			  uint32_t site)
 {
@@ -104,7 +110,7 @@ bool insp_hook_shadow_put(struct insp_hook_thread *t, uintptr_t p, uint64_t size
 		slack = INSP_HOOK_SLACK_MORE;
 	}
 	__atomic_store_n(word,
-			 site | slack << INSP_HOOK_SLACK_SHIFT |
+			 site | half_of(p) | slack << INSP_HOOK_SLACK_SHIFT |
 				 (uint64_t)encode_seconds(t) << INSP_HOOK_TIME_SHIFT |
 				 (uint64_t)t->serial << INSP_HOOK_THREAD_SHIFT,
 			 __ATOMIC_RELEASE);
@@ -121,7 +127,8 @@ bool insp_hook_shadow_take(uintptr_t p, struct insp_hook_record *ret)
 	uint64_t slack = w >> INSP_HOOK_SLACK_SHIFT & 63;
 
 	ret->site = (uint32_t)(w & INSP_HOOK_SITE_MASK);
-	if (hook_unlikely(!ret->site || ret->site == INSP_HOOK_SITE_SLACK))
+	if (hook_unlikely(!ret->site || ret->site == INSP_HOOK_SITE_SLACK ||
+			  (w & INSP_HOOK_HALF) != half_of(p)))
 		return false;
 	__atomic_store_n(word, 0, __ATOMIC_RELEASE);
 	if (hook_unlikely(slack == INSP_HOOK_SLACK_MORE)) {

@@ -26,10 +26,6 @@ enum hook_uses {
 	KEEPS_BP = 1 << 1, /* the caller has the same rbp */
 };
 
-/* Where stacks end that could not be followed to their outermost frame. */
-#define PC_TRUNCATED 1
-#define PC_LOST	     2
-
 /* The registers in a frame, and how far up its stack may be read. */
 struct position {
 	uint64_t pc, sp, bp, bp_slot;
@@ -160,7 +156,7 @@ static inline bool outward_unchanged(const struct insp_hook_thread *t, int j)
 	for (int k = j - 1; k >= 0; k--) {
 		const struct insp_hook_memo_frame *f = &t->memo[k];
 
-		if (f->pc <= PC_LOST)
+		if (f->pc <= INSP_HOOK_PC_LOST)
 			break; /* no frame, but the mark of a stack that ended there */
 		if (hook_unlikely(load(f->sp - 8) != f->pc))
 			return false;
@@ -229,7 +225,7 @@ static inline uint32_t walk(struct insp_hook_thread *t, struct position *at, boo
 			j = -1;
 		}
 		if (hook_unlikely(n == HOOK_DEPTH)) {
-			mark = PC_TRUNCATED;
+			mark = INSP_HOOK_PC_TRUNCATED;
 			*ret_keep = false;
 			break;
 		}
@@ -246,7 +242,7 @@ static inline uint32_t walk(struct insp_hook_thread *t, struct position *at, boo
 			continue;
 		}
 		if (outcome == LOST)
-			mark = PC_LOST;
+			mark = INSP_HOOK_PC_LOST;
 		break;
 	}
 	if (mark) {

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "site/sites.h"
+
 struct insp_snapshot *insp_snapshot_create(void)
 {
 	struct insp_pool *pool = insp_pool_create();
@@ -28,6 +30,7 @@ void insp_snapshot_destroy(struct insp_snapshot *snapshot)
 		return;
 	insp_chunks_destroy(snapshot->chunks);
 	insp_pointers_destroy(snapshot->pointers);
+	insp_sites_destroy(snapshot->sites);
 	insp_residency_deinit(&snapshot->residency);
 	free(snapshot->findings.items);
 	free(snapshot->allocators.items);

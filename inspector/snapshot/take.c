@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 #include "heap/allocator.h"
+#include "site/sites.h"
 #include "stack/unwind.h"
 #include "target/space.h"
 
@@ -351,6 +352,11 @@ static int collect(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 	}
+	if (t->needs & INSP_NEED_SITES) {
+		rc = insp_sites_read(t->space, &s->regions, &s->sites, err);
+		if (rc)
+			return rc;
+	}
 	if (s->pointers)
 		scan_rest(t);
 	return 0;
@@ -392,6 +398,11 @@ static int finish(struct take *t, struct insp_error *err)
 	rc = insp_chunks_seal(s->chunks, err);
 	if (rc)
 		return rc;
+	if (s->sites) {
+		rc = insp_sites_join(s->sites, s->chunks, err);
+		if (rc)
+			return rc;
+	}
 	if (s->pointers) {
 		rc = insp_pointers_seal(s->pointers);
 		if (rc)

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The companion hook and its reader, on victims that count for themselves: in full mode every figure
+ * is equal to the byte; in sampled mode the mean of many runs is.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <inttypes.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fmt.h"
+#include "site/sites.h"
+#include "snapshot/take.h"
+
+#define NNAMES 32
+
+struct victim {
+	pid_t pid;
+	FILE *out;
+	char *line;
+	size_t cap;
+};
+
+struct figures {
+	char name[32];
+	double allocs, alloc_bytes, frees, free_bytes;
+	double live, live_bytes; /* by records */
+};
+
+struct truth {
+	struct figures items[NNAMES];
+	size_t n;
+};
+
+static const char *path_of(char *buf, size_t cap, const char *variable, const char *below,
+			   const char *name)
+{
+	const char *dir = getenv(variable);
+
+	assert_non_null(dir);
+	(void)snprintf(buf, cap, "%s%s/%s", dir, below, name);
+	return buf;
+}
+
+/* env: "NAME=value" strings ended by NULL, beside LD_PRELOAD. */
+static struct victim start(const char *const *argv, const char *const *env)
+{
+	struct victim v = {0};
+	char hook[4096], program[4096];
+	int fds[2];
+
+	path_of(hook, sizeof(hook), "BUILD", "", "libmeminspect-hook.so");
+	if (argv[0][0] != '/')
+		path_of(program, sizeof(program), "VICTIMS", "", argv[0]);
+	else
+		(void)snprintf(program, sizeof(program), "%s", argv[0]);
+	assert_int_equal(access(hook, R_OK), 0);
+	assert_int_equal(access(program, X_OK), 0);
+	assert_int_equal(pipe(fds), 0);
+	fflush(NULL);
+	v.pid = fork();
+	assert_true(v.pid >= 0);
+	if (!v.pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(fds[1], 1);
+		close(fds[0]);
+		setenv("LD_PRELOAD", hook, 1);
+		for (; *env; env++) {
+			char *copy = strdup(*env), *equals = strchr(copy, '=');
+
+			*equals = '\0';
+			setenv(copy, equals + 1, 1);
+		}
+		execv(program, (char *const *)argv);
+		_exit(127);
+	}
+	close(fds[1]);
+	v.out = fdopen(fds[0], "r");
+	assert_non_null(v.out);
+	if (getline(&v.line, &v.cap, v.out) <= 0)
+		fail_msg("%s did not become ready", argv[0]);
+	return v;
+}
+
+static void end(struct victim *v)
+{
+	kill(v->pid, SIGKILL);
+	waitpid(v->pid, NULL, 0);
+	fclose(v->out);
+	free(v->line);
+}
+
+static bool alive(struct victim *v)
+{
+	struct pollfd p = {fileno(v->out), POLLIN, 0};
+
+	return !kill(v->pid, SIGUSR1) && poll(&p, 1, 20000) == 1 &&
+	       getline(&v->line, &v->cap, v->out) > 0 && strstr(v->line, "alive");
+}
+
+/* The members of "sites":{"name":[allocs,bytes,frees,bytes],...} */
+static void parse_truth(const char *line, struct truth *ret)
+{
+	const char *p = strstr(line, "\"sites\":{");
+
+	memset(ret, 0, sizeof(*ret));
+	assert_non_null(p);
+	p += strlen("\"sites\":{");
+	while (*p == '"' && ret->n < NNAMES) {
+		struct figures *f = &ret->items[ret->n++];
+		int used = 0;
+
+		assert_int_equal(sscanf(p, "\"%31[^\"]\":[%lf,%lf,%lf,%lf]%n", f->name, &f->allocs,
+					&f->alloc_bytes, &f->frees, &f->free_bytes, &used),
+				 5);
+		p += used;
+		if (*p == ',')
+			p++;
+	}
+	assert_true(ret->n > 0);
+}
+
+static struct insp_snapshot *picture(pid_t pid, unsigned needs, struct insp_symbols **ret_symbols,
+				     struct insp_target **ret_target)
+{
+	const struct insp_take_options options = {.needs = needs, .max_pause_ns = 20000000000ull};
+	struct insp_snapshot *snap;
+	struct insp_error err = {0};
+	static char spec[16];
+
+	(void)snprintf(spec, sizeof(spec), "%d", (int)pid);
+	if (insp_target_open(spec, ret_target, &err))
+		fail_msg("open: %s", err.msg);
+	if (insp_snapshot_take(*ret_target, &options, &snap, NULL, &err))
+		fail_msg("take: %s", err.msg);
+	if (ret_symbols && insp_symbols_create(*ret_target, &snap->regions, &snap->modules, ret_symbols, &err))
+		fail_msg("symbols: %s", err.msg);
+	return snap;
+}
+
+static struct figures *find(struct truth *t, const char *name)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (!strcmp(t->items[i].name, name))
+			return &t->items[i];
+	return NULL;
+}
+
+/* What the hook says about the same functions: a site belongs to the innermost function of its stack
+   that has one of the names. */
+static void measure(const struct insp_sites *sites, struct insp_symbols *symbols, struct truth *names)
+{
+	struct figures **by_site = calloc(sites->n, sizeof(*by_site));
+
+	for (uint32_t s = 1; s < sites->n; s++) {
+		uint64_t pcs[300], mark;
+		size_t n = insp_sites_stack(sites, s, pcs, 300, &mark);
+
+		assert_true(n > 0);
+		for (size_t i = 0; i < n && !by_site[s]; i++) {
+			struct insp_symbol symbol;
+
+			if (!insp_symbols_at(symbols, pcs[i] - 1, &symbol))
+				by_site[s] = find(names, symbol.name);
+		}
+		if (!by_site[s])
+			continue;
+		by_site[s]->allocs += sites->items[s].allocs;
+		by_site[s]->alloc_bytes += sites->items[s].alloc_bytes;
+		by_site[s]->frees += sites->items[s].frees;
+		by_site[s]->free_bytes += sites->items[s].free_bytes;
+	}
+	for (size_t i = 0; i < sites->nrecords; i++) {
+		const struct insp_site_record *r = &sites->records[i];
+		double weight = insp_sites_weight(sites, r->size_bytes);
+
+		assert_false(r->size_unknown);
+		assert_true(r->site && r->site < sites->n);
+		if (!by_site[r->site])
+			continue;
+		by_site[r->site]->live += weight;
+		by_site[r->site]->live_bytes += weight * (double)r->size_bytes;
+	}
+	free(by_site);
+}
+
+static void empty_copy(const struct truth *from, struct truth *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->n = from->n;
+	for (size_t i = 0; i < from->n; i++)
+		memcpy(ret->items[i].name, from->items[i].name, sizeof(ret->items[i].name));
+}
+
+static void check_equal(const char *what, const char *name, double got, double want)
+{
+	if (got != want)
+		fail_msg("%s: %s is %.0f, the program says %.0f", name, what, got, want);
+}
+
+static void full_mode_of(const char *program, const char *threads)
+{
+	const char *const argv[] = {program, threads, "20000", NULL};
+	const char *const env[] = {"MEMINSPECT_HOOK=full", NULL};
+	struct victim v = start(argv, env);
+	struct truth truth, seen;
+	struct insp_symbols *symbols;
+	struct insp_target *target;
+	struct insp_snapshot *snap =
+		picture(v.pid, INSP_NEED_CHUNKS | INSP_NEED_SITES, &symbols, &target);
+
+	parse_truth(v.line, &truth);
+	empty_copy(&truth, &seen);
+	assert_non_null(snap->sites);
+	assert_int_equal(snap->sites->state, INSP_SITES_RECORDING);
+	assert_false(snap->sites->sampled);
+	assert_int_equal(snap->sites->dropped, 0);
+	assert_int_equal(snap->sites->damaged, 0);
+	assert_int_equal(snap->sites->unmatched, 0);
+	measure(snap->sites, symbols, &seen);
+	for (size_t i = 0; i < truth.n; i++) {
+		const struct figures *t = &truth.items[i], *s = &seen.items[i];
+
+		assert_true(t->allocs > 10);
+		check_equal("allocations", t->name, s->allocs, t->allocs);
+		check_equal("allocated bytes", t->name, s->alloc_bytes, t->alloc_bytes);
+		check_equal("frees", t->name, s->frees, t->frees);
+		check_equal("freed bytes", t->name, s->free_bytes, t->free_bytes);
+		check_equal("live blocks", t->name, s->live, t->allocs - t->frees);
+		check_equal("live bytes", t->name, s->live_bytes, t->alloc_bytes - t->free_bytes);
+	}
+	/* All of the heap is known but what malloc and the loader allocate for themselves: a few blocks,
+	   and two a thread. */
+	uint64_t known = 0, used = 0, own = 40 + 2 * (uint64_t)atoi(threads);
+	struct insp_chunk_iter it;
+	struct insp_chunk c;
+
+	insp_chunks_each(snap->chunks, it, c) {
+		if (!insp_chunk_state_live(c.state))
+			continue;
+		used++;
+		known += snap->sites->chunk_sites[c.id] != 0;
+	}
+	assert_true(known == snap->sites->nrecords);
+	/* With many threads the walk may take free blocks in caches for blocks in use. */
+	if (known + own < used && atoi(threads) < 16)
+		fail_msg("%" PRIu64 " of %" PRIu64 " blocks known", known, used);
+	assert_true(alive(&v));
+	insp_symbols_destroy(symbols);
+	insp_snapshot_destroy(snap);
+	insp_target_close(target);
+	end(&v);
+}
+
+static void hook__full_mode_is_exact_in_one_thread(void **state)
+{
+	(void)state;
+	full_mode_of("hook_truth", "1");
+}
+
+static void hook__full_mode_is_exact_in_many_threads(void **state)
+{
+	(void)state;
+	full_mode_of("hook_truth", "8");
+}
+
+static void hook__full_mode_is_exact_without_frame_pointers(void **state)
+{
+	(void)state;
+	full_mode_of("hook_truth-nofp", "4");
+}
+
+/* The same for more threads than there are banks of counters. */
+static void hook__full_mode_is_exact_when_threads_share_counters(void **state)
+{
+	(void)state;
+	full_mode_of("hook_truth", "64");
+}
+
+static void hook__samples_are_unbiased(void **state)
+{
+	const char *const argv[] = {"hook_truth", "2", "15000", NULL};
+	const char *const env[] = {"MEMINSPECT_HOOK=sampled", "MEMINSPECT_SAMPLE_BYTES=1k", NULL};
+	struct truth truth, sum;
+	double bytes = 0, want = 0;
+	const int runs = 50;
+
+	(void)state;
+	memset(&sum, 0, sizeof(sum));
+	for (int run = 0; run < runs; run++) {
+		struct victim v = start(argv, env);
+		struct insp_symbols *symbols;
+		struct insp_target *target;
+		struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, &symbols, &target);
+
+		parse_truth(v.line, &truth);
+		if (!run)
+			empty_copy(&truth, &sum);
+		assert_true(snap->sites && snap->sites->sampled);
+		assert_int_equal(snap->sites->damaged, 0);
+		assert_int_equal(snap->sites->dropped, 0);
+		measure(snap->sites, symbols, &sum);
+		insp_symbols_destroy(symbols);
+		insp_snapshot_destroy(snap);
+		insp_target_close(target);
+		end(&v);
+	}
+	for (size_t i = 0; i < truth.n; i++) {
+		const struct figures *t = &truth.items[i], *s = &sum.items[i];
+		double alloc_bytes = s->alloc_bytes / runs, live = s->live_bytes / runs;
+		double live_truth = t->alloc_bytes - t->free_bytes;
+
+		if (t->alloc_bytes <= 0)
+			continue;
+		bytes += live;
+		want += live_truth;
+		printf("%-20s allocated %.4f live %.4f of the truth\n", t->name,
+		       alloc_bytes / t->alloc_bytes, live / live_truth);
+		/* 3 %, or 4.5 standard errors where a site has too few samples for that. */
+		double room = fmax(0.03, 4.5 / sqrt(t->alloc_bytes / 1024 * runs));
+
+		assert_true(fabs(alloc_bytes / t->alloc_bytes - 1) < room);
+		room = fmax(0.03, 4.5 / sqrt(live_truth / 1024 * runs));
+		assert_true(fabs(live / live_truth - 1) < room);
+	}
+	printf("all live bytes %.4f of the truth\n", bytes / want);
+	assert_true(fabs(bytes / want - 1) < 0.03);
+}
+
+/* The reason why it records nothing, in the words of its header. */
+static void aside(const char *const *argv, const char *const *env, const char *why)
+{
+	struct victim v = start(argv, env);
+	struct insp_target *target;
+	struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, NULL, &target);
+
+	assert_non_null(snap->sites);
+	assert_int_equal(snap->sites->state, INSP_SITES_ASIDE);
+	if (!strstr(snap->sites->why, why))
+		fail_msg("aside because '%s', not '%s'", snap->sites->why, why);
+	assert_int_equal(snap->sites->nrecords, 0);
+	insp_snapshot_destroy(snap);
+	insp_target_close(target);
+	assert_true(alive(&v));
+	end(&v);
+}
+
+static void hook__stands_aside_when_told_so_or_misled(void **state)
+{
+	const char *const argv[] = {"hook_truth", "1", "100", NULL};
+
+	(void)state;
+	aside(argv, (const char *const[]){"MEMINSPECT_HOOK=off", NULL}, "off");
+	aside(argv, (const char *const[]){"MEMINSPECT_HOOK=fool", NULL}, "not sampled");
+	aside(argv, (const char *const[]){"MEMINSPECT_SAMPLE_BYTES=many", NULL}, "SAMPLE_BYTES");
+}
+
+static void hook__is_not_there_without_it(void **state)
+{
+	const char *const argv[] = {"hook_truth", "1", "100", NULL};
+	struct victim v = start(argv, (const char *const[]){"LD_PRELOAD=", NULL});
+	struct insp_target *target;
+	struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, NULL, &target);
+
+	(void)state;
+	assert_null(snap->sites);
+	insp_snapshot_destroy(snap);
+	insp_target_close(target);
+	end(&v);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hook__full_mode_is_exact_in_one_thread),
+		cmocka_unit_test(hook__full_mode_is_exact_in_many_threads),
+		cmocka_unit_test(hook__full_mode_is_exact_without_frame_pointers),
+		cmocka_unit_test(hook__full_mode_is_exact_when_threads_share_counters),
+		cmocka_unit_test(hook__samples_are_unbiased),
+		cmocka_unit_test(hook__stands_aside_when_told_so_or_misled),
+		cmocka_unit_test(hook__is_not_there_without_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
