@@ -173,6 +173,7 @@ static void prompt_of(const struct insp_session *s, struct insp_str *ret)
 static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 {
 	char *line;
+	size_t n;
 
 	prompt_of(session, prompt);
 	line = readline(insp_str_text(prompt));
@@ -182,6 +183,9 @@ static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 	}
 	if (insp_interrupted())
 		return line;
+	/* TAB leaves a space behind what it completes. */
+	for (n = strlen(line); n && line[n - 1] == ' ';)
+		line[--n] = '\0';
 	/* A line that begins with a space is not kept, as in shells. */
 	if (*line && *line != ' ') {
 		HIST_ENTRY *last = history_length ? history_get(history_base + history_length - 1) : NULL;
