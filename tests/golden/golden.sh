@@ -99,7 +99,7 @@ dead_copy()
 {
 	case $1 in
 	core) gcore -o "$T/dead" "$PID" >/dev/null 2>&1 && mv "$T/dead.$PID" "$T/dead" ;;
-	file) "$MEMINSPECT" -q save "$T/dead" "$PID" ;;
+	file) "$MEMINSPECT" -q save "$T/dead" "$PID" >/dev/null ;;
 	esac
 }
 
