@@ -185,6 +185,21 @@ static void read_build_id(const struct source *src, const struct head *head,
 	}
 }
 
+bool insp_file_matches(int fd, const struct insp_module *module)
+{
+	struct source src = {.fd = fd};
+	struct insp_module found = {0};
+	struct head head;
+
+	if (!module->build_id_bytes)
+		return true;
+	if (!read_head(&src, &head))
+		return false;
+	read_build_id(&src, &head, &found);
+	return found.build_id_bytes == module->build_id_bytes &&
+	       !memcmp(found.build_id, module->build_id, module->build_id_bytes);
+}
+
 /* Has the file a DT_SONAME? Then it is a library, even if it can be run like libc.so.6. */
 static bool has_soname(const struct source *src, const struct head *head)
 {

@@ -72,6 +72,11 @@ static int find_elf(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_
 		fd = target->ops->open_file(target, INSP_TARGET_REGION_FILE, m->region, NULL);
 	if (fd < 0 && !target && m->module->inode)
 		fd = open_path(m->module->path);
+	/* libdwfl forgets the build-id that it was told as soon as it opens a file. */
+	if (fd >= 0 && !insp_file_matches(fd, m->module)) {
+		(void)close(fd);
+		fd = -1;
+	}
 	if (fd >= 0) {
 		/* The debug link is relative to it. */
 		*file_name = strdup(m->module->path);

@@ -80,6 +80,9 @@ int insp_types_member(struct insp_types *types, const char *type, const char *me
 		      uint64_t *ret);
 struct insp_types *insp_dwarf_types(struct insp_dwarf *dwarf);
 
+/* modules.c: has the ELF file the module's build-id? True when the module has none. */
+bool insp_file_matches(int fd, const struct insp_module *module);
+
 /* image.c: an ELF file put together from what of it lies in memory; malloc'ed. */
 uint8_t *insp_image_read(struct insp_target *target, struct insp_space *space,
 			 const struct insp_module *module, size_t *ret_bytes);
