@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The target does not notice that it was stopped, whatever it is doing and however we end.
+ */
+#include "../unit/forked.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* ---- deaths of the inspector */
+
+static void inspect_for_ever(pid_t pid)
+{
+	for (;;) {
+		struct insp_target *target = open_pid(pid);
+
+		for (int i = 0; i < 5; i++) {
+			stop(target);
+			(void)resume(target);
+		}
+		insp_target_close(target);
+	}
+}
+
+static void stop__survives_the_death_of_the_inspector(void **state)
+{
+	pid_t pid = spawn(victim_threads, 8);
+
+	(void)state;
+	until(w->ready == 8);
+	for (int round = 0; round < 200; round++) {
+		uint64_t beats[8];
+		pid_t inspector = fork();
+		int status;
+
+		assert_true(inspector >= 0);
+		if (!inspector)
+			inspect_for_ever(pid);
+		usleep(1000 + (unsigned)(round * 7919) % 9000);
+		kill(inspector, SIGKILL);
+		assert_int_equal(waitpid(inspector, &status, 0), inspector);
+		assert_true(WIFSIGNALED(status)); /* it was at work, and did not fail before */
+		for (int i = 0; i < 8; i++)
+			beats[i] = w->beats[i];
+		for (int i = 0; i < 8; i++)
+			until(w->beats[i] != beats[i]);
+	}
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	end(pid);
+}
+
+/* ---- system calls, signals */
+
+static void *epoll_waits(void *arg)
+{
+	int fd = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event;
+
+	(void)arg;
+	atomic_fetch_add(&w->ready, 1);
+	for (;;) {
+		int n = epoll_wait(fd, &event, 1, 5);
+
+		atomic_fetch_add(&w->calls, 1);
+		if (n < 0 && errno == EINTR)
+			atomic_fetch_add(&w->eintr, 1);
+	}
+	return NULL;
+}
+
+static void *sigtimed_waits(void *arg)
+{
+	const struct timespec timeout = {.tv_nsec = 5000000};
+	sigset_t set;
+
+	(void)arg;
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	atomic_fetch_add(&w->ready, 1);
+	for (;;) {
+		int n = sigtimedwait(&set, NULL, &timeout);
+
+		atomic_fetch_add(&w->calls, 1);
+		if (n < 0 && errno == EINTR)
+			atomic_fetch_add(&w->eintr, 1);
+	}
+	return NULL;
+}
+
+static void victim_waits(int arg)
+{
+	pthread_t thread;
+
+	(void)arg;
+	if (pthread_create(&thread, NULL, epoll_waits, NULL))
+		_exit(3);
+	sigtimed_waits(NULL);
+}
+
+static void stop__lets_no_call_fail(void **state)
+{
+	pid_t pid = spawn(victim_waits, 0);
+	struct insp_target *target;
+	uint32_t mended = 0;
+
+	(void)state;
+	until(w->ready == 2);
+	target = open_pid(pid);
+	for (int i = 0; i < 300; i++) {
+		stop(target);
+		mended += resume(target).restarts_mended;
+	}
+	insp_target_close(target);
+	until(w->calls > 2);
+	assert_int_equal(w->eintr, 0);
+	assert_true(mended > 0); /* or the test has tested nothing */
+	end(pid);
+}
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&w->signals, 1);
+}
+
+static void victim_signals(int n)
+{
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+	sigaction(SIGRTMIN, &action, NULL);
+	victim_threads(n);
+}
+
+static void send_signals(pid_t pid)
+{
+	while (!w->stop) {
+		if (!sigqueue(pid, SIGRTMIN, (union sigval){0}))
+			atomic_fetch_add(&w->sent, 1);
+		for (volatile int i = 0; i < 20000; i++)
+			;
+	}
+	_exit(0);
+}
+
+static void stop__loses_no_signal(void **state)
+{
+	pid_t pid = spawn(victim_signals, 6), sender;
+	struct insp_target *target;
+
+	(void)state;
+	until(w->ready == 6);
+	sender = fork();
+	assert_true(sender >= 0);
+	if (!sender)
+		send_signals(pid);
+	target = open_pid(pid);
+	for (int i = 0; i < 300; i++) {
+		stop(target);
+		(void)resume(target);
+	}
+	insp_target_close(target);
+	for (int round = 0; round < 100; round++) { /* and not when we die */
+		pid_t inspector = fork();
+
+		if (!inspector)
+			inspect_for_ever(pid);
+		usleep(500 + (unsigned)(round * 7919) % 4000);
+		end(inspector);
+	}
+	w->stop = 1;
+	assert_int_equal(waitpid(sender, NULL, 0), sender);
+	assert_true(w->sent > 1000);
+	until(w->signals == w->sent);
+	end(pid);
+}
+
+/* ---- storms, exec, exit */
+
+static pthread_attr_t storm_attr;
+
+static void *storm_link(void *arg)
+{
+	pthread_t thread;
+
+	atomic_fetch_add(&w->created, 1);
+	while (pthread_create(&thread, &storm_attr, storm_link, arg))
+		usleep(100);
+	atomic_fetch_add(&w->exited, 1);
+	return NULL;
+}
+
+static void victim_storm(int chains)
+{
+	pthread_attr_init(&storm_attr);
+	pthread_attr_setstacksize(&storm_attr, 32 << 10);
+	pthread_attr_setdetachstate(&storm_attr, PTHREAD_CREATE_DETACHED);
+	for (int i = 0; i < chains; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, &storm_attr, storm_link, NULL))
+			_exit(3);
+	}
+	atomic_store(&w->ready, 1);
+	for (;;)
+		pause();
+}
+
+static void stop__catches_every_thread_of_a_storm(void **state)
+{
+	pid_t pid = spawn(victim_storm, 20);
+	struct insp_target *target;
+
+	(void)state;
+	until(w->ready);
+	target = open_pid(pid);
+	for (int i = 0; i < 200; i++) {
+		uint64_t created, exited;
+
+		stop(target);
+		created = w->created;
+		exited = w->exited;
+		usleep(1000);
+		assert_int_equal(created, w->created);
+		assert_int_equal(exited, w->exited);
+		(void)resume(target);
+	}
+	insp_target_close(target);
+	end(pid);
+}
+
+static void *spin_exec(void *arg)
+{
+	(void)arg;
+	for (;;)
+		usleep(100);
+	return NULL;
+}
+
+/* Executes itself again and again, each time from a thread among others. */
+static void victim_exec(int arg)
+{
+	char *argv[] = {(char *)"exec-again", NULL};
+
+	(void)arg;
+	atomic_store(&w->ready, 1);
+	execv("/proc/self/exe", argv);
+	_exit(3);
+}
+
+static void *exec_again(void *arg)
+{
+	char *argv[] = {(char *)"exec-again", NULL};
+
+	(void)arg;
+	usleep(2000);
+	execv("/proc/self/exe", argv);
+	_exit(3);
+}
+
+static int exec_again_main(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < 8; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, i ? spin_exec : exec_again, NULL))
+			return 3;
+	}
+	for (;;)
+		pause();
+}
+
+static void stop__survives_exec(void **state)
+{
+	pid_t pid = spawn(victim_exec, 0);
+	char spec[16];
+	unsigned stopped = 0;
+
+	(void)state;
+	until(w->ready);
+	snprintf(spec, sizeof(spec), "%d", pid);
+	for (int i = 0; i < 300; i++) {
+		const struct insp_stop_options options = {.want_registers = true, .stack_bytes = 4096};
+		struct insp_target *target;
+		struct insp_error err = {0};
+		uint64_t start = insp_now_ns();
+
+		if (insp_target_open_with(&insp_target_live, spec, NULL, &target, &err))
+			fail_msg("open: %s", err.msg);
+		if (!target->ops->stop(target, &options, &err)) {
+			stopped++;
+			(void)resume(target);
+		} else {
+			assert_int_equal(err.code, INSP_E_GONE);
+		}
+		insp_target_close(target);
+		assert_true(insp_now_ns() - start < 5000000000ull); /* no deadlock */
+	}
+	assert_true(stopped > 0);
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	end(pid);
+}
+
+static void victim_exits(int n)
+{
+	for (long i = 1; i < n; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, NULL, beat, (void *)i))
+			_exit(3);
+	}
+	atomic_fetch_add(&w->ready, 1);
+	usleep(2000 + (useconds_t)getpid() % 5 * 300);
+	_exit(7);
+}
+
+static void stop__keeps_the_exit_code(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 100; round++) {
+		pid_t pid = spawn(victim_exits, 8);
+		char spec[16];
+		int status;
+
+		snprintf(spec, sizeof(spec), "%d", pid);
+		for (;;) {
+			const struct insp_stop_options options = {.want_registers = true};
+			struct insp_target *target;
+			struct insp_error err = {0};
+			int rc = insp_target_open_with(&insp_target_live, spec, NULL, &target, &err);
+
+			if (rc) {
+				assert_int_equal(rc, INSP_E_GONE);
+				break;
+			}
+			if (!target->ops->stop(target, &options, &err))
+				(void)resume(target);
+			else
+				assert_int_equal(err.code, INSP_E_GONE);
+			insp_target_close(target);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), 7);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stop__survives_the_death_of_the_inspector),
+		cmocka_unit_test(stop__lets_no_call_fail),
+		cmocka_unit_test(stop__loses_no_signal),
+		cmocka_unit_test(stop__catches_every_thread_of_a_storm),
+		cmocka_unit_test(stop__survives_exec),
+		cmocka_unit_test(stop__keeps_the_exit_code),
+	};
+
+	if (!strcmp(argv[0], "exec-again"))
+		return exec_again_main();
+	return run_forked_tests(tests, argc, argv);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* forked: see forked.h */
+#include "forked.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+struct witness *w;
+
+int forked_init(void)
+{
+	w = mmap(NULL, sizeof(*w), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	return w == MAP_FAILED;
+}
+
+pid_t spawn(void (*victim)(int), int arg)
+{
+	pid_t pid;
+
+	memset(w, 0, sizeof(*w));
+	fflush(NULL);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		victim(arg);
+		_exit(0);
+	}
+	return pid;
+}
+
+void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+struct insp_target *open_pid(pid_t pid)
+{
+	static char spec[16];
+	struct insp_target *target;
+	struct insp_error err = {0};
+
+	snprintf(spec, sizeof(spec), "%d", pid);
+	if (insp_target_open_with(&insp_target_live, spec, NULL, &target, &err))
+		fail_msg("open: %s", err.msg);
+	return target;
+}
+
+void stop_with(struct insp_target *target, const struct insp_stop_options *options)
+{
+	struct insp_error err = {0};
+
+	if (target->ops->stop(target, options, &err))
+		fail_msg("stop: %s", err.msg);
+	assert_true(target->ops->held(target));
+}
+
+void stop(struct insp_target *target)
+{
+	const struct insp_stop_options options = {.want_registers = true, .stack_bytes = 64 << 10};
+
+	stop_with(target, &options);
+}
+
+struct insp_stop_report resume(struct insp_target *target)
+{
+	struct insp_stop_report report;
+
+	target->ops->resume(target, &report);
+	assert_false(target->ops->held(target));
+	return report;
+}
+
+struct insp_threads threads_of(struct insp_target *target, struct insp_pool *pool)
+{
+	struct insp_threads threads = {0};
+	struct insp_error err = {0};
+
+	if (target->ops->threads(target, pool, &threads, &err))
+		fail_msg("threads: %s", err.msg);
+	return threads;
+}
+
+uint64_t status_kib(pid_t pid, const char *key)
+{
+	char path[64], line[256];
+	uint64_t v = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			v = strtoull(line + strlen(key) + 1, NULL, 10);
+	fclose(f);
+	return v;
+}
+
+char state_of(pid_t pid)
+{
+	char path[64], buf[512], *p;
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	buf[n] = '\0';
+	p = strrchr(buf, ')');
+	return p ? p[2] : 0;
+}
+
+/* ---- victims */
+
+void *beat(void *arg)
+{
+	size_t i = (size_t)arg;
+	volatile uint64_t local[64];
+
+	for (size_t k = 0; k < 64; k++)
+		local[k] = 0x5ca1ab1e00000000 + i;
+	w->stack_addr[i] = (uint64_t)(uintptr_t)local;
+	w->tids[i] = (int)syscall(SYS_gettid);
+	atomic_fetch_add(&w->ready, 1);
+	for (;;) {
+		atomic_fetch_add(&w->beats[i], 1);
+		if (i % 3 != 2)
+			usleep(500 + i % 7 * 100);
+		else if (i % 64 != 2) /* a few spin */
+			poll(NULL, 0, 2);
+		if (local[3] != 0x5ca1ab1e00000000 + i)
+			abort();
+	}
+	return NULL;
+}
+
+void victim_threads(int n)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	for (long i = 1; i < n; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, &attr, beat, (void *)i))
+			_exit(3);
+	}
+	beat(NULL);
+}
