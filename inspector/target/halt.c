@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <elf.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -419,4 +420,24 @@ void insp_halt_registers(struct insp_tracer *t)
 		tracee->have_regs = true;
 		mend_restart(t, tracee);
 	}
+}
+
+void insp_halt_detach_all(struct insp_tracer *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct insp_tracee *tracee = &t->tracees[i];
+
+		if (tracee->phase == INSP_TRACEE_STOPPED)
+			(void)ptrace(PTRACE_DETACH, tracee->tid, NULL,
+				     (void *)(uintptr_t)(tracee->event ? 0 : tracee->sig));
+	}
+}
+
+void insp_halt_kill(int tid)
+{
+	siginfo_t si;
+
+	(void)kill(tid, SIGKILL);
+	while (waitid(P_PID, (id_t)tid, &si, WEXITED | __WALL) && errno == EINTR)
+		;
 }

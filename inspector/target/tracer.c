@@ -217,7 +217,13 @@ static void *tracer_main(void *arg)
 	}
 	t->let_go_ns = insp_now_ns();
 	atomic_store(&t->state, INSP_TRACER_LET_GO);
+	if (t->kept)
+		insp_halt_detach_all(t);
 	(void)pthread_cond_broadcast(&t->cond);
+	while (t->kept && !t->drop_kept)
+		(void)pthread_cond_wait(&t->cond, &t->lock);
+	if (t->kept)
+		insp_halt_kill(t->kept);
 	(void)pthread_mutex_unlock(&t->lock);
 	tick_tracer = NULL;
 	return NULL;
@@ -334,19 +340,51 @@ bool insp_tracer_held(const struct insp_tracer *t)
 	return atomic_load(&t->state) == INSP_TRACER_HELD;
 }
 
+/* Let go, but not freed: somebody still has a copy of the target in hold. */
+static bool let_go_but_keep(struct insp_tracer *t)
+{
+	bool kept;
+
+	(void)pthread_mutex_lock(&t->lock);
+	kept = t->kept != 0;
+	t->let_go = true;
+	(void)pthread_cond_broadcast(&t->cond);
+	while (kept && atomic_load(&t->state) != INSP_TRACER_LET_GO)
+		(void)pthread_cond_wait(&t->cond, &t->lock);
+	(void)pthread_mutex_unlock(&t->lock);
+	return kept;
+}
+
 void insp_tracer_resume(struct insp_tracer *t, struct insp_stop_report *report)
 {
 	if (!t)
 		return;
-	if (t->thread_made) {
-		(void)pthread_mutex_lock(&t->lock);
-		t->let_go = true;
-		(void)pthread_cond_broadcast(&t->cond);
-		(void)pthread_mutex_unlock(&t->lock);
-		wait_until_detached(t);
+	if (t->thread_made && let_go_but_keep(t)) {
+		if (report)
+			fill_report(t, report);
+		return;
 	}
+	if (t->thread_made)
+		wait_until_detached(t);
 	if (report)
 		fill_report(t, report);
+	tracer_destroy(t);
+}
+
+void insp_tracer_keep(struct insp_tracer *t, int child)
+{
+	(void)pthread_mutex_lock(&t->lock);
+	t->kept = child;
+	(void)pthread_mutex_unlock(&t->lock);
+}
+
+void insp_tracer_drop(struct insp_tracer *t)
+{
+	(void)pthread_mutex_lock(&t->lock);
+	t->drop_kept = true;
+	(void)pthread_cond_broadcast(&t->cond);
+	(void)pthread_mutex_unlock(&t->lock);
+	wait_until_detached(t);
 	tracer_destroy(t);
 }
 
@@ -370,6 +408,13 @@ int insp_tracer_call(struct insp_tracer *t, insp_tracer_fn fn, void *ctx, struct
 	}
 	(void)pthread_mutex_unlock(&t->lock);
 	return rc;
+}
+
+void insp_tracer_abandon(struct insp_tracer *t)
+{
+	(void)pthread_mutex_lock(&t->lock);
+	t->let_go = true;
+	(void)pthread_mutex_unlock(&t->lock);
 }
 
 struct insp_live *insp_tracer_live(struct insp_tracer *t)

@@ -63,6 +63,14 @@ typedef int (*insp_tracer_fn)(struct insp_tracer *tracer, void *ctx, struct insp
 int insp_tracer_call(struct insp_tracer *tracer, insp_tracer_fn fn, void *ctx,
 		     struct insp_error *err) insp_must_check;
 
+/*
+ * From a call on the tracer thread: child, a process that it traces, stays held when the target is
+ * let go, and is killed when we die. Then resume() does not free the tracer: insp_tracer_drop
+ * does, after killing the child. child 0: no longer.
+ */
+void insp_tracer_keep(struct insp_tracer *tracer, int child);
+void insp_tracer_drop(struct insp_tracer *tracer);
+
 struct insp_live *insp_tracer_live(struct insp_tracer *tracer);
 /* Views, good while the target is held; the dead are among them. */
 struct insp_tracee *insp_tracer_tracees(struct insp_tracer *tracer, size_t *ret_n);

@@ -67,6 +67,8 @@ struct insp_tracer {
 	pthread_cond_t cond;
 	_Atomic int state;		/* enum insp_tracer_state */
 	bool let_go;
+	int kept;			/* a copy of the target, held when the target no longer is; 0 none */
+	bool drop_kept;
 	insp_tracer_fn fn;
 	void *fn_ctx;
 	struct insp_error *fn_err;
@@ -79,6 +81,14 @@ struct insp_tracer {
 	bool executed;			/* the target became another program meanwhile */
 	bool cut_short, raised;
 };
+
+/* From a call on the tracer thread: the target is let go when the call is over. */
+void insp_tracer_abandon(struct insp_tracer *t);
+
+/* Lets go of all but the kept one, thread by thread; signals are handed on. */
+void insp_halt_detach_all(struct insp_tracer *t);
+/* Kills and collects a child of the target that we trace. */
+void insp_halt_kill(int tid);
 
 /* halt.c; on the tracer thread. */
 int insp_halt_seize(struct insp_tracer *t, struct insp_error *err) insp_must_check;
