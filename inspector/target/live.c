@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,10 +68,8 @@ static void close_files(struct insp_live *live)
 	live->pagemap_fd = live->mem_fd = live->task_fd = live->vm_fd = live->proc_fd = -1;
 }
 
-static void live_close(struct insp_target *target)
+void insp_live_close(struct insp_live *live)
 {
-	struct insp_live *live = insp_live_of(target);
-
 	if (!live)
 		return;
 	live_let_go(live, NULL);
@@ -78,6 +77,11 @@ static void live_close(struct insp_target *target)
 	close_fd(live->pidfd);
 	free(live->files);
 	free(live);
+}
+
+static void live_close(struct insp_target *target)
+{
+	insp_live_close(insp_live_of(target));
 	target->priv = NULL;
 }
 
@@ -172,32 +176,44 @@ static int open_files(struct insp_live *live, struct insp_error *err)
 	return 0;
 }
 
-static int live_open(struct insp_target *target, const char *spec, struct insp_error *err)
+int insp_live_open(int pid, struct insp_live **ret, struct insp_error *err)
 {
 	struct insp_live *live = calloc(1, sizeof(*live));
-	int rc;
+	int rc = 0;
 
 	if (!live)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	live->pidfd = live->proc_fd = live->vm_fd = live->task_fd = -1;
-	live->mem_fd = live->pagemap_fd = -1;
-	target->priv = live;
-	rc = insp_live_find(spec, &live->pid, err);
-	if (!rc)
-		rc = insp_live_check(live->pid, err);
-	if (rc)
-		return rc;
-	live->pidfd = (int)syscall(SYS_pidfd_open, live->pid, 0);
+	live->pid = pid;
+	live->proc_fd = live->vm_fd = live->task_fd = live->mem_fd = live->pagemap_fd = -1;
+	live->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	/* In the middle of an exec a process looks for a moment as if it had ended. */
 	for (int i = 0; i < OPEN_TRIES; i++) {
 		rc = open_files(live, err);
-		if (rc != INSP_E_GONE || insp_live_check(live->pid, NULL))
+		if (rc != INSP_E_GONE || kill(pid, 0))
 			break;
 		(void)usleep(1000);
 	}
+	if (rc) {
+		insp_live_close(live);
+		return rc;
+	}
+	live->is_x86_64 = is_x86_64(live->proc_fd);
+	*ret = live;
+	return 0;
+}
+
+static int live_open(struct insp_target *target, const char *spec, struct insp_error *err)
+{
+	struct insp_live *live;
+	int pid, rc = insp_live_find(spec, &pid, err);
+
+	if (!rc)
+		rc = insp_live_check(pid, err);
+	if (!rc)
+		rc = insp_live_open(pid, &live, err);
 	if (rc)
 		return rc;
-	live->is_x86_64 = is_x86_64(live->proc_fd);
+	target->priv = live;
 	fill_target(target, live);
 	if (target->ops == &insp_target_live) /* not inside a debugger: it is not ours to give up */
 		volunteer_for_oom();

@@ -43,6 +43,10 @@ static inline struct insp_live *insp_live_of(const struct insp_target *target)
 	return target->priv;
 }
 
+/* The inside of a live target for a process that is ours to read. Gives. */
+int insp_live_open(int pid, struct insp_live **ret, struct insp_error *err) insp_must_check;
+void insp_live_close(struct insp_live *live); /* accepts NULL */
+
 size_t insp_live_read(struct insp_live *live, uint64_t addr, void *buf, size_t size_bytes);
 bool insp_live_gone(const struct insp_live *live);
 /* identity.c: the info slot. */

@@ -112,29 +112,40 @@ static void read_cgroup(struct insp_live *live, struct insp_pool *pool, struct i
 	(void)cgroup_in(v2 ? v2_mounts[0] : v1_mounts[0], "/", v2, usage);
 }
 
-int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct insp_usage *usage,
-		    struct insp_error *err)
+int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
+			    struct insp_usage *usage, struct insp_error *err)
 {
 	struct insp_live *live = insp_live_of(target);
 	struct insp_usage u = {0};
-	char *text;
-	size_t len;
-	int rc;
 
 	if (target->ops != &insp_target_live)
 		return insp_fail(err, INSP_E_UNSUPPORTED, "a %s has no /proc", target->ops->title);
 	if (insp_live_gone(live))
 		return insp_fail(err, INSP_E_GONE, "process %d has ended", live->pid);
-	rc = insp_proc_slurp(live->vm_fd, "smaps", &text, &len);
+	read_status(live, &u);
+	read_machine(&u);
+	read_cgroup(live, pool, &u);
+	*usage = u;
+	return 0;
+}
+
+int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct insp_usage *usage,
+		    struct insp_error *err)
+{
+	struct insp_usage u;
+	char *text;
+	size_t len;
+	int rc = insp_usage_read_summary(target, pool, &u, err);
+
+	if (rc)
+		return rc;
+	rc = insp_proc_slurp(insp_live_of(target)->vm_fd, "smaps", &text, &len);
 	if (!rc) {
 		rc = insp_proc_smaps(text, len, pool, &u, err);
 		free(text);
 		if (rc)
 			return rc;
 	}
-	read_status(live, &u);
-	read_machine(&u);
-	read_cgroup(live, pool, &u);
 	*usage = u;
 	return 0;
 }

@@ -18,5 +18,8 @@ struct insp_target;
  */
 int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct insp_usage *usage,
 		    struct insp_error *err) insp_must_check;
+/* The same without smaps: cheap. */
+int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
+			    struct insp_usage *usage, struct insp_error *err) insp_must_check;
 
 #endif

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * image: ranges of bytes, with one byte of state for each page.
+ *
+ * A state says what the target had there when it stood still (enum insp_page_state, UNKNOWN
+ * before and outside of the mappings) and, as a flag, whether the bytes are here (COPIED). A page
+ * can be copied and then turn out to be gone: only PRESENT and COPIED together are read.
+ */
+#include "target/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "base/pool.h"
+#include "base/vec.h"
+#include "target/live.h"
+
+#define PAGE	    4096ull
+#define IOVECS	    1024	 /* UIO_MAXIOV */
+#define BATCH_BYTES (4u << 20)
+#define PIECE_BYTES (1u << 20)	 /* of one iovec: stays in the cache */
+
+enum { UNKNOWN = 0x7f, COPIED = 0x80, STATE = 0x7f };
+
+struct range {
+	uint64_t start, end;
+	uint8_t *bytes;	 /* mapped, sparse */
+	uint8_t *states; /* of each page */
+};
+
+struct insp_image {
+	struct insp_live *live;
+	INSP_VEC(struct range) ranges; /* sorted, disjoint */
+	struct iovec local[IOVECS], remote[IOVECS];
+	size_t niov, batch_bytes;
+	uint64_t bytes_read;
+};
+
+struct insp_image *insp_image_create(struct insp_live *live)
+{
+	struct insp_image *image = calloc(1, sizeof(*image));
+
+	if (image)
+		image->live = live;
+	return image;
+}
+
+void insp_image_destroy(struct insp_image *image)
+{
+	if (!image)
+		return;
+	insp_vec_each(&image->ranges, r) {
+		(void)munmap(r->bytes, r->end - r->start);
+		free(r->states);
+	}
+	insp_vec_free(&image->ranges);
+	free(image);
+}
+
+/* The first range that ends above addr. */
+static size_t range_at(const struct insp_image *image, uint64_t addr)
+{
+	size_t lo = 0, hi = image->ranges.n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (image->ranges.items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static struct range *range_of(const struct insp_image *image, uint64_t addr)
+{
+	size_t i = range_at(image, addr);
+
+	if (i < image->ranges.n && image->ranges.items[i].start <= addr)
+		return &image->ranges.items[i];
+	return NULL;
+}
+
+static int add_range(struct insp_image *image, size_t place, uint64_t start, uint64_t end,
+		     struct insp_error *err)
+{
+	struct range r = {.start = start, .end = end};
+	size_t npages = (size_t)((end - start) / PAGE);
+
+	r.states = malloc(npages);
+	if (r.states)
+		memset(r.states, UNKNOWN, npages);
+	r.bytes = mmap(NULL, end - start, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!r.states || r.bytes == MAP_FAILED || !insp_vec_push(&image->ranges)) {
+		free(r.states);
+		if (r.bytes != MAP_FAILED)
+			(void)munmap(r.bytes, end - start);
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for a copy of the target's memory");
+	}
+	if (end - start >= 4u << 20) /* fewer faults while the target runs */
+		(void)madvise(r.bytes, end - start, MADV_HUGEPAGE);
+	memmove(image->ranges.items + place + 1, image->ranges.items + place,
+		(image->ranges.n - 1 - place) * sizeof(r));
+	image->ranges.items[place] = r;
+	return 0;
+}
+
+int insp_image_cover(struct insp_image *image, uint64_t start, uint64_t end, struct insp_error *err)
+{
+	while (start < end) {
+		size_t i = range_at(image, start);
+		uint64_t to = end;
+
+		if (i < image->ranges.n && image->ranges.items[i].start <= start) {
+			start = image->ranges.items[i].end;
+			continue;
+		}
+		if (i < image->ranges.n && image->ranges.items[i].start < to)
+			to = image->ranges.items[i].start;
+		int rc = add_range(image, i, start, to, err);
+
+		if (rc)
+			return rc;
+		start = to;
+	}
+	return 0;
+}
+
+static void mark(struct insp_image *image, uint64_t addr, size_t len, bool copied)
+{
+	struct range *r = range_of(image, addr);
+
+	for (size_t i = (size_t)((addr - r->start) / PAGE), n = len / PAGE; n; i++, n--)
+		r->states[i] = (uint8_t)(copied ? r->states[i] | COPIED : r->states[i] & ~COPIED);
+}
+
+/* One piece by itself, after a batch failed at it: as far as it goes. */
+static void copy_one(struct insp_image *image, size_t i)
+{
+	uint64_t addr = (uintptr_t)image->remote[i].iov_base;
+	size_t len = image->local[i].iov_len, n;
+
+	n = insp_live_read(image->live, addr, image->local[i].iov_base, len) & ~(size_t)(PAGE - 1);
+	image->bytes_read += n;
+	mark(image, addr, n, true);
+	mark(image, addr + n, len - n, false);
+}
+
+void insp_image_flush(struct insp_image *image)
+{
+	size_t i = 0;
+
+	while (i < image->niov) {
+		ssize_t n = process_vm_readv(image->live->vm_tid, image->local + i, image->niov - i,
+					     image->remote + i, image->niov - i, 0);
+
+		for (; n > 0 && i < image->niov && (size_t)n >= image->local[i].iov_len; i++) {
+			n -= (ssize_t)image->local[i].iov_len;
+			image->bytes_read += image->local[i].iov_len;
+			mark(image, (uintptr_t)image->remote[i].iov_base, image->local[i].iov_len,
+			     true);
+		}
+		if (i < image->niov)
+			copy_one(image, i++);
+	}
+	image->niov = 0;
+	image->batch_bytes = 0;
+}
+
+void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end)
+{
+	while (start < end) {
+		struct range *r = range_of(image, start);
+		uint64_t to = end;
+
+		if (!r)
+			return;
+		if (to > r->end)
+			to = r->end;
+		if (to - start > PIECE_BYTES)
+			to = start + PIECE_BYTES;
+		image->local[image->niov] = (struct iovec){
+			.iov_base = r->bytes + (start - r->start), .iov_len = to - start};
+		image->remote[image->niov++] = (struct iovec){
+			.iov_base = (void *)(uintptr_t)start, .iov_len = to - start};
+		image->batch_bytes += to - start;
+		if (image->niov == IOVECS || image->batch_bytes >= BATCH_BYTES)
+			insp_image_flush(image);
+		start = to;
+	}
+}
+
+void insp_image_forget_states(struct insp_image *image)
+{
+	insp_vec_each(&image->ranges, r)
+		for (size_t i = 0; i < (r->end - r->start) / PAGE; i++)
+			r->states[i] |= STATE;
+}
+
+/* Calls from here on see [start, end) cut into the ranges that hold it. */
+static struct range *part(const struct insp_image *image, uint64_t *start, uint64_t end,
+			  uint64_t *ret_to)
+{
+	size_t i = range_at(image, *start);
+	struct range *r = i < image->ranges.n ? &image->ranges.items[i] : NULL;
+
+	if (!r || r->start >= end)
+		return NULL;
+	if (*start < r->start)
+		*start = r->start;
+	*ret_to = end < r->end ? end : r->end;
+	return r;
+}
+
+static void present_in(struct insp_image *image, struct range *r, uint64_t start, uint64_t to,
+		       bool written)
+{
+	uint8_t *s = r->states + (start - r->start) / PAGE;
+	size_t n = (size_t)((to - start) / PAGE), from = 0;
+	uint8_t all = COPIED;
+	bool in_run = false;
+
+	if (written) {
+		memset(s, INSP_PAGE_PRESENT, n);
+		insp_image_copy(image, start, to);
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		all &= s[i];
+		s[i] = (uint8_t)((s[i] & COPIED) | INSP_PAGE_PRESENT);
+	}
+	for (size_t i = 0; i <= n && !all; i++) { /* some are missing: they are new to us */
+		bool missing = i < n && !(s[i] & COPIED);
+
+		if (missing && !in_run)
+			from = i;
+		if (!missing && in_run)
+			insp_image_copy(image, start + from * PAGE, start + i * PAGE);
+		in_run = missing;
+	}
+}
+
+void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, bool written)
+{
+	struct range *r;
+	uint64_t to;
+
+	for (; start < end && (r = part(image, &start, end, &to)); start = to)
+		present_in(image, r, start, to, written);
+}
+
+void insp_image_set_state(struct insp_image *image, uint64_t start, uint64_t end,
+			  enum insp_page_state state)
+{
+	struct range *r;
+	uint64_t to;
+
+	for (; start < end && (r = part(image, &start, end, &to)); start = to)
+		memset(r->states + (start - r->start) / PAGE, state, (size_t)((to - start) / PAGE));
+}
+
+void insp_image_rest_absent(struct insp_image *image, uint64_t start, uint64_t end)
+{
+	struct range *r;
+	uint64_t to;
+
+	for (; start < end && (r = part(image, &start, end, &to)); start = to)
+		for (uint64_t at = start; at < to; at += PAGE) {
+			uint8_t *s = &r->states[(at - r->start) / PAGE];
+
+			if ((*s & STATE) == UNKNOWN)
+				*s = INSP_PAGE_ABSENT;
+		}
+}
+
+uint64_t insp_image_bytes_read(const struct insp_image *image)
+{
+	return image->bytes_read;
+}
+
+/* ---- the target */
+
+struct view {
+	struct insp_image *image;
+	struct insp_target *live;
+	const struct insp_regions *regions;
+};
+
+static int view_open(struct insp_target *target, const char *spec, struct insp_error *err)
+{
+	const struct view *v = target->priv;
+
+	(void)spec;
+	(void)err;
+	target->pid = v->live->pid;
+	target->ns_pid = v->live->ns_pid;
+	memcpy(target->comm, v->live->comm, sizeof(target->comm));
+	target->page_size = v->live->page_size;
+	return 0;
+}
+
+static void view_close(struct insp_target *target)
+{
+	free(target->priv);
+}
+
+static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, size_t size_bytes)
+{
+	const struct view *v = target->priv;
+	size_t done = 0;
+
+	while (done < size_bytes) {
+		uint64_t at = addr + done;
+		const struct range *r = range_of(v->image, at);
+		size_t n = (size_t)(PAGE - at % PAGE);
+		uint8_t state = r ? r->states[(at - r->start) / PAGE] : UNKNOWN;
+
+		if (n > size_bytes - done)
+			n = size_bytes - done;
+		if ((state & STATE) == UNKNOWN) {
+			size_t got = v->live->ops->read(v->live, at, (char *)buf + done, n);
+
+			done += got;
+			if (got < n)
+				break;
+			continue;
+		}
+		if (state != (INSP_PAGE_PRESENT | COPIED))
+			break;
+		memcpy((char *)buf + done, r->bytes + (at - r->start), n);
+		done += n;
+	}
+	return done;
+}
+
+static int view_pages(struct insp_target *target, uint64_t addr, size_t npages, uint8_t *ret)
+{
+	const struct view *v = target->priv;
+
+	while (npages) {
+		const struct range *r = range_of(v->image, addr);
+		size_t n = 1;
+
+		if (r && (r->states[(addr - r->start) / PAGE] & STATE) != UNKNOWN) {
+			uint8_t s = r->states[(addr - r->start) / PAGE];
+
+			/* present but not to be had: as good as in swap, the bytes exist elsewhere */
+			*ret = (s & STATE) == INSP_PAGE_PRESENT && !(s & COPIED) ? INSP_PAGE_SWAPPED
+										  : s & STATE;
+		} else {
+			size_t i = range_at(v->image, addr);
+
+			if (!r && i < v->image->ranges.n) {
+				uint64_t gap = (v->image->ranges.items[i].start - addr) / PAGE;
+
+				n = gap < npages ? (size_t)gap : npages;
+			} else if (!r) {
+				n = npages;
+			}
+			if (v->live->ops->pages(v->live, addr, n, ret))
+				return INSP_E_FAULT;
+		}
+		ret += n;
+		addr += n * PAGE;
+		npages -= n;
+	}
+	return 0;
+}
+
+static int view_regions(struct insp_target *target, struct insp_pool *pool, struct insp_regions *ret,
+			struct insp_error *err)
+{
+	const struct view *v = target->priv;
+	struct insp_regions copy = {.n = v->regions->n, .cap = v->regions->n};
+
+	copy.items = insp_pool_memdup(pool, v->regions->items, copy.n * sizeof(*copy.items));
+	for (size_t i = 0; copy.items && i < copy.n; i++) {
+		copy.items[i].name = insp_pool_strdup(pool, copy.items[i].name);
+		if (!copy.items[i].name)
+			copy.items = NULL;
+	}
+	if (!copy.items)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	*ret = copy;
+	return 0;
+}
+
+static int view_open_file(struct insp_target *target, enum insp_target_file which,
+			  const struct insp_region *region, struct insp_error *err)
+{
+	const struct view *v = target->priv;
+
+	return v->live->ops->open_file(v->live, which, region, err);
+}
+
+static bool view_gone(struct insp_target *target)
+{
+	const struct view *v = target->priv;
+
+	return v->live->ops->gone(v->live);
+}
+
+static const struct insp_target_ops image_ops = {
+	.name = "live",
+	.title = "copy of a live process",
+	.open = view_open,
+	.close = view_close,
+	.read = view_read,
+	.regions = view_regions,
+	.pages = view_pages,
+	.open_file = view_open_file,
+	.gone = view_gone,
+};
+
+int insp_image_open(struct insp_image *image, struct insp_target *live,
+		    const struct insp_regions *regions, struct insp_target **ret,
+		    struct insp_error *err)
+{
+	struct view *v = malloc(sizeof(*v));
+
+	if (!v)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	*v = (struct view){.image = image, .live = live, .regions = regions};
+	return insp_target_open_with(&image_ops, live->spec, v, ret, err);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * image: a copy of parts of a live target's memory, in our own, and a target that reads from it.
+ *
+ * Sparse: a range costs address space only, until pages are copied into it. What is not in the
+ * image (code, read-only data, shared mappings) is read from the live process.
+ */
+#ifndef INSP_TARGET_IMAGE_H
+#define INSP_TARGET_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "target/target.h"
+
+struct insp_image;
+struct insp_live;
+
+/* NULL when memory is short. destroy accepts NULL. */
+struct insp_image *insp_image_create(struct insp_live *live);
+void insp_image_destroy(struct insp_image *image);
+
+/* Makes room for [start, end), page aligned; parts that are there already are left alone. */
+int insp_image_cover(struct insp_image *image, uint64_t start, uint64_t end, struct insp_error *err)
+	insp_must_check;
+
+/*
+ * Copies [start, end) from the live process, all of it within what is covered. Calls are gathered:
+ * nothing is certain before insp_image_flush. Pages that cannot be read are not in the image.
+ */
+void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end);
+void insp_image_flush(struct insp_image *image);
+
+/* Before the last scan, the one that counts: every page is unknown, copies are kept. */
+void insp_image_forget_states(struct insp_image *image);
+/* The pages of [start, end) are in memory: copies those that were written since their last copy,
+   or of which there is none. */
+void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, bool written);
+/* None of these is worth a copy. */
+void insp_image_set_state(struct insp_image *image, uint64_t start, uint64_t end,
+			  enum insp_page_state state);
+/* What is still unknown in [start, end), a mapping that was scanned, is absent. */
+void insp_image_rest_absent(struct insp_image *image, uint64_t start, uint64_t end);
+
+uint64_t insp_image_bytes_read(const struct insp_image *image);
+
+/*
+ * A target on the image; the regions are as given (borrowed, like the image and the live target).
+ * Its stop slots are NULL. Closing it leaves the image and the live target alone.
+ */
+int insp_image_open(struct insp_image *image, struct insp_target *live,
+		    const struct insp_regions *regions, struct insp_target **ret,
+		    struct insp_error *err) insp_must_check;
+
+#endif
