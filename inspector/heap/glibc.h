@@ -57,6 +57,7 @@ struct insp_glibc_par_layout {
 	uint16_t trim_threshold, top_pad, mmap_threshold, arena_test, arena_max, n_mmaps,
 		n_mmaps_max, max_n_mmaps, no_dyn_threshold, mmapped_mem, max_mmapped_mem, sbrk_base,
 		tcache_bins, tcache_max_bytes, tcache_count, size;
+	bool drifts; /* mremap_chunk adds 16 bytes too many to mmapped_mem each time */
 };
 
 /* struct tcache_perthread_struct. */
@@ -241,6 +242,9 @@ void insp_glibc_notes_deinit(struct insp_glibc_notes *notes);
 bool insp_glibc_notes_grow(struct insp_glibc_notes *notes);
 
 /* mmapped */
+/* Are the mmapped chunks that were found those that malloc counts? */
+bool insp_glibc_mmapped_agrees(const struct insp_glibc *g);
+uint64_t insp_glibc_mmapped_bytes(const struct insp_glibc *g);
 /* Before the stop: looks at every present page that may start an mmapped chunk, when the starts of
    mappings alone do not explain malloc's own count. */
 void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *env);

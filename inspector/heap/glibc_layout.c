@@ -47,6 +47,7 @@ const struct insp_glibc_par_layout insp_glibc_par_layouts[] = {
 		.arena_max = 32, .n_mmaps = 68, .n_mmaps_max = 72, .max_n_mmaps = 76,
 		.no_dyn_threshold = 80, .mmapped_mem = 88, .max_mmapped_mem = 96, .sbrk_base = 104,
 		.tcache_bins = 112, .tcache_max_bytes = 120, .tcache_count = 128, .size = 144,
+		.drifts = true,
 	}, {
 		.versions = "2.23 to 2.25", /* no tcache yet */
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
@@ -205,7 +206,7 @@ int insp_glibc_par_score(const struct insp_glibc_par_layout *l, const uint8_t *p
 	int score = 0;
 
 	if (no_dyn > 1 || n > max_n || max_n > 1u << 24 || mem > max_mem ||
-	    (mem | max_mem) & (GLIBC_PAGE - 1) || mem >> 47 || test > 1u << 20 || amax > 1u << 20)
+	    (mem | max_mem) & (l->drifts ? GLIBC_ALIGN - 1 : GLIBC_PAGE - 1) || mem >> 47 || test > 1u << 20 || amax > 1u << 20)
 		return -1;
 	if ((n == 0) != (mem == 0) || (max_n == 0) != (max_mem == 0))
 		return -1;

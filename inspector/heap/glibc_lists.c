@@ -444,19 +444,14 @@ static void fill_arenas(struct lists *l)
 					  "%s: %" PRIu64 " bytes found, its system_mem is %" PRIu64,
 					  out->name, out->spans_bytes, a->system_mem);
 	}
-	if (g->mmapped_arena != UINT32_MAX) {
-		struct insp_arena *out = &l->result->arenas->items[g->mmapped_arena];
-
-		out->spans_bytes = 0;
-		insp_vec_each(&g->mmapped, m)
-			out->spans_bytes += m->end - m->base;
-	}
+	if (g->mmapped_arena != UINT32_MAX)
+		l->result->arenas->items[g->mmapped_arena].spans_bytes =
+			insp_glibc_mmapped_bytes(g);
 }
 
 static bool complete(const struct lists *l)
 {
 	const struct insp_glibc *g = l->g;
-	uint64_t mmapped = 0;
 
 	if (g->stats.unknown_bytes || !g->arenas_complete || g->free_notes.failed ||
 	    g->link_notes.failed)
@@ -464,9 +459,7 @@ static bool complete(const struct lists *l)
 	insp_vec_each(&g->arenas, a)
 		if (l->result->arenas->items[a->index].spans_bytes != a->system_mem)
 			return false;
-	insp_vec_each(&g->mmapped, m)
-		mmapped += m->end - m->base;
-	return !g->par.have || mmapped == g->par.mmapped_mem;
+	return insp_glibc_mmapped_agrees(g);
 }
 
 static void fill_allocator(struct lists *l, struct insp_allocator *out)

@@ -82,7 +82,28 @@ static bool satisfied(const struct search *s)
 	const struct insp_glibc_par *p = &s->g->par;
 
 	return !want_main(s) && p->have && s->g->mmapped.n >= p->n_mmaps &&
-	       s->mmapped_bytes >= p->mmapped_mem;
+	       (s->g->par_layout.drifts || s->mmapped_bytes >= p->mmapped_mem);
+}
+
+uint64_t insp_glibc_mmapped_bytes(const struct insp_glibc *g)
+{
+	uint64_t sum = 0;
+
+	insp_vec_each(&g->mmapped, m)
+		sum += m->end - m->base;
+	return sum;
+}
+
+bool insp_glibc_mmapped_agrees(const struct insp_glibc *g)
+{
+	uint64_t found = insp_glibc_mmapped_bytes(g), counted = g->par.mmapped_mem;
+
+	if (!g->par.have)
+		return true;
+	if (g->mmapped.n != g->par.n_mmaps)
+		return false;
+	return found == counted || (g->par_layout.drifts && found && found < counted &&
+				    (counted - found) % GLIBC_HEADER == 0);
 }
 
 /* Length of the mapping that a header at base + offset describes; 0: it describes none. */
@@ -105,11 +126,11 @@ static uint64_t mapping_length(uint64_t offset, uint64_t prev_size, uint64_t hea
 static uint64_t find_aligned(const struct search *s, uint64_t base, uint64_t left,
 			     uint64_t *ret_total)
 {
-	for (unsigned shift = 6; shift < 40; shift++) {
+	for (unsigned shift = 5; shift < 40; shift++) {
 		uint64_t align = UINT64_C(1) << shift, words[2], total;
 		uint64_t chunk = ((base + GLIBC_HEADER + align - 1) & ~(align - 1)) - GLIBC_HEADER;
 
-		if (chunk - base < GLIBC_MIN_SIZE)
+		if (chunk == base)
 			continue;
 		if (chunk - base + GLIBC_MIN_SIZE > left)
 			break;
@@ -275,7 +296,8 @@ static void emit(struct search *s, uint32_t allocator)
 		.allocator = allocator,
 		.name = "mmapped",
 		.flags = INSP_ARENA_MMAPPED,
-		.system_bytes = g->par.have ? g->par.mmapped_mem : s->mmapped_bytes,
+		.system_bytes = g->par.have && !g->par_layout.drifts ? g->par.mmapped_mem
+								      : s->mmapped_bytes,
 		.nheaps = (uint32_t)g->mmapped.n,
 	};
 	g->mmapped_arena = (uint32_t)(s->result->arenas->n - 1);
@@ -407,7 +429,7 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 	insp_vec_free(&s.claims);
 	drop_pretender(&s);
 	emit(&s, allocator);
-	if (g->par.have && (g->mmapped.n != g->par.n_mmaps || s.mmapped_bytes != g->par.mmapped_mem))
+	if (!insp_glibc_mmapped_agrees(g))
 		insp_heap_finding(result, env->pool, INSP_HEAP_MMAPPED_TOTAL, g->par_addr,
 				  "malloc counts %" PRIu64 " mmapped chunks of %" PRIu64
 				  " bytes, %zu of %" PRIu64 " were found",

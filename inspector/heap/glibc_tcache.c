@@ -100,10 +100,12 @@ static unsigned tcache_try(const struct insp_glibc *g, struct insp_space *space,
 		const struct insp_glibc_tcache_layout *l = &insp_glibc_tcache_layouts[i];
 		unsigned score;
 
-		/* 16 bytes more when the rest of a split chunk was too small to be one. */
+		/* 16 bytes more when the rest of a split chunk was too small to be one, and 16 more
+		   when 2.43 makes it on the way to a malloc (tcache_init pads what _int_malloc
+		   pads again). */
 		uint64_t size = head & ~GLIBC_SIZE_BITS, want = request_to_size(l->size);
 
-		if ((size != want && size != want + GLIBC_ALIGN) || head & GLIBC_IS_MMAPPED)
+		if (size < want || size > want + 2 * GLIBC_ALIGN || head & GLIBC_IS_MMAPPED)
 			continue;
 		if (insp_space_read(space, addr, buf, l->size))
 			continue;

@@ -186,6 +186,17 @@ static uint64_t free_in_bins(const uint64_t *per_state)
 	return sum;
 }
 
+/* 2.43 counts 16 bytes too many for each mremap (mremap_chunk). */
+static void check_mmapped_bytes(const struct insp_allocator *a, uint64_t ours, uint64_t theirs)
+{
+	if (a->version && strcmp(a->version, "2.43") == 0) {
+		assert_in_range(theirs, ours, ours + 4000);
+		assert_int_equal((theirs - ours) % 16, 0);
+	} else {
+		assert_int_equal(ours, theirs);
+	}
+}
+
 static void check_mallinfo(const struct victim *v)
 {
 	uint64_t system = 0, main_top = 0;
@@ -209,7 +220,7 @@ static void check_mallinfo(const struct victim *v)
 	assert_int_equal(glibc_of(v->snap)->mmapped_mem, truth(v, "hblkhd"));
 	insp_vec_each(&v->snap->arenas, a)
 		if (a->flags & INSP_ARENA_MMAPPED)
-			assert_int_equal(a->spans_bytes, truth(v, "hblkhd"));
+			check_mmapped_bytes(glibc_of(v->snap), a->spans_bytes, truth(v, "hblkhd"));
 }
 
 /* <total type='fast' count='3' size='96'/> behind `at`. */
@@ -267,9 +278,11 @@ static void check_malloc_info(const struct victim *v)
 				rest_bytes += b->bytes;
 			}
 		}
-		xml_total(at, "total type='fast", &n, &size);
-		assert_int_equal(fast, n);
-		assert_int_equal(fast_bytes, size);
+		if (strstr(at, "<total type='fast'")) { /* 2.43 has none */
+			xml_total(at, "total type='fast", &n, &size);
+			assert_int_equal(fast, n);
+			assert_int_equal(fast_bytes, size);
+		}
 		xml_total(at, "total type='rest", &n, &size);
 		assert_int_equal(rest, n);
 		check_rest_bytes(a, rest_bytes, size, rest - 1);

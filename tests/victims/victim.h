@@ -46,14 +46,20 @@ static inline void victim_init(void)
 static inline __attribute__((format(printf, 1, 2))) void victim_ready(const char *fmt, ...)
 {
 #ifdef __GLIBC__
+#ifdef VICTIM_OLD_MALLINFO /* linked for a libc before 2.33 */
+	struct mallinfo m = mallinfo();
+#else
 	struct mallinfo2 m = mallinfo2();
+#endif
+#define F(member) ((size_t)(m.member))
 	int n = snprintf(
 		victim_line, sizeof(victim_line),
 		"{\"ready\":true,\"pid\":%d,\"mallinfo\":{\"arena\":%zu,\"ordblks\":%zu,"
 		"\"smblks\":%zu,\"hblks\":%zu,\"hblkhd\":%zu,\"fsmblks\":%zu,\"uordblks\":%zu,"
 		"\"fordblks\":%zu,\"keepcost\":%zu}",
-		(int)getpid(), m.arena, m.ordblks, m.smblks, m.hblks, m.hblkhd, m.fsmblks,
-		m.uordblks, m.fordblks, m.keepcost);
+		(int)getpid(), F(arena), F(ordblks), F(smblks), F(hblks), F(hblkhd), F(fsmblks),
+		F(uordblks), F(fordblks), F(keepcost));
+#undef F
 #else
 	int n = snprintf(victim_line, sizeof(victim_line), "{\"ready\":true,\"pid\":%d",
 			 (int)getpid());
