@@ -66,7 +66,7 @@ static int inferior_threads(struct insp_target *target, struct insp_pool *pool,
 static void make_ops(void)
 {
 	inferior_ops = insp_target_live;
-	inferior_ops.name = "gdb";
+	inferior_ops.name = "inferior";
 	inferior_ops.title = "process held by a debugger";
 	inferior_ops.claims = NULL;
 	inferior_ops.threads = inferior_threads;
