@@ -118,7 +118,7 @@ int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
 	struct insp_live *live = insp_live_of(target);
 	struct insp_usage u = {0};
 
-	if (target->ops != &insp_target_live)
+	if (target->ops->usage != insp_usage_read)
 		return insp_fail(err, INSP_E_UNSUPPORTED, "a %s has no /proc", target->ops->title);
 	if (insp_live_gone(live))
 		return insp_fail(err, INSP_E_GONE, "process %d has ended", live->pid);
