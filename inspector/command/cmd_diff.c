@@ -40,7 +40,6 @@ static const struct insp_column columns[] = {
 };
 
 static const struct insp_table table = INSP_TABLE("diff", NULL, columns, "nothing changed");
-static const struct insp_table *const tables[] = {&table, NULL};
 
 static int64_t change(const struct insp_group_delta *d)
 {
@@ -200,6 +199,16 @@ static unsigned needs_of(const void *args)
 {
 	return insp_groups_needs(((const struct args *)args)->by);
 }
+
+static const struct insp_column top_fields[] = {
+	{"base_taken_at_ns", NULL, INSP_T_TIME, 0, "of the older snapshot"},
+	{"elapsed_ns", NULL, INSP_T_DURATION, 0, "between the two"},
+	{"base_bytes", NULL, INSP_T_BYTES, 0, "in use then"},
+	{"now_bytes", NULL, INSP_T_BYTES, 0, "in use now"},
+	{"delta_bytes", NULL, INSP_T_DELTA, 0, "now minus then"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+static const struct insp_table *const tables[] = {&top_doc, &table, NULL};
 
 const struct insp_command insp_cmd_diff = {
 	.name = "diff",

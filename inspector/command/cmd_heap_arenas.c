@@ -52,11 +52,12 @@ static void report_row(struct insp_report *r, const struct insp_arena *a,
 	insp_row_end(r);
 }
 
+static const struct insp_table table =
+	INSP_TABLE("arenas", NULL, columns, "no arenas: no allocator that is walked");
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table =
-		INSP_TABLE("arenas", NULL, columns, "no arenas: no allocator that is walked");
 	const struct insp_snapshot *snap = ctx->snapshot;
 	struct insp_census census;
 	int rc = insp_census_take(snap, ctx->pool, &census, err);
@@ -71,6 +72,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_table *const tables[] = {&table, NULL};
+
 const struct insp_command insp_cmd_heap_arenas = {
 	.name = "heap arenas",
 	.group = "heap",
@@ -82,5 +85,6 @@ const struct insp_command insp_cmd_heap_arenas = {
 	.example = "heap arenas --wide",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

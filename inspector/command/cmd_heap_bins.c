@@ -41,11 +41,12 @@ static bool wanted(const struct args *a, const struct insp_bin *bin, uint32_t ar
 	return !a->thread || (bin->kind == INSP_BIN_TCACHE && bin->tid == (int)a->thread);
 }
 
+static const struct insp_table table =
+	INSP_TABLE("bins", NULL, columns, "no list holds a free chunk");
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table =
-		INSP_TABLE("bins", NULL, columns, "no list holds a free chunk");
 	const struct insp_snapshot *snap = ctx->snapshot;
 	const struct args *a = args;
 	uint32_t arena = 0;
@@ -86,6 +87,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_table *const tables[] = {&table, NULL};
+
 const struct insp_command insp_cmd_heap_bins = {
 	.name = "heap bins",
 	.group = "heap",
@@ -99,5 +102,6 @@ const struct insp_command insp_cmd_heap_bins = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

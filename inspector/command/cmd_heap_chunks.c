@@ -157,6 +157,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return sort_rows(report, ctx->snapshot, &f, err);
 }
 
+static const struct insp_table *const tables[] = {&table, NULL};
+
 const struct insp_command insp_cmd_heap_chunks = {
 	.name = "heap chunks",
 	.group = "heap",
@@ -169,5 +171,6 @@ const struct insp_command insp_cmd_heap_chunks = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -13,11 +13,11 @@ static const struct insp_column columns[] = {
 	{"share", "share of bytes in use", INSP_T_BAR, 0, "of all bytes in use"},
 };
 
+static const struct insp_table table = INSP_TABLE("sizes", NULL, columns, "no chunks");
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table =
-		INSP_TABLE("sizes", NULL, columns, "no chunks");
 	struct insp_census census;
 	uint64_t live;
 	int rc = insp_census_take(ctx->snapshot, ctx->pool, &census, err);
@@ -45,6 +45,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_table *const tables[] = {&table, NULL};
+
 const struct insp_command insp_cmd_heap_sizes = {
 	.name = "heap sizes",
 	.group = "heap",
@@ -55,5 +57,6 @@ const struct insp_command insp_cmd_heap_sizes = {
 	.example = "heap sizes",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -60,13 +60,14 @@ static void report_totals(struct insp_report *r, const struct insp_snapshot *sna
 	insp_object_end(r);
 }
 
+static const struct insp_table states_table =
+	INSP_TABLE("states", "Where the bytes of the heaps are", state_columns, NULL);
+
 static void report_states(struct insp_report *r, const struct insp_census *census)
 {
-	static const struct insp_table table =
-		INSP_TABLE("states", "Where the bytes of the heaps are", state_columns, NULL);
 	uint64_t all = insp_tally_all(census->total).bytes;
 
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &states_table);
 	for (unsigned s = 0; s < INSP_N_CHUNK_STATES; s++) {
 		const struct insp_tally *t = &census->total[s];
 
@@ -93,11 +94,12 @@ static int by_key_descending(const void *a, const void *b)
 	return x->key > y->key ? -1 : x->key < y->key ? 1 : (x->index > y->index) - (x->index < y->index);
 }
 
+static const struct insp_table arenas_table =
+	INSP_TABLE("arenas", "Largest arenas", arena_columns, NULL);
+
 static void report_arenas(struct insp_report *r, const struct insp_snapshot *snap,
 			  const struct insp_census *census, struct insp_pool *pool)
 {
-	static const struct insp_table table =
-		INSP_TABLE("arenas", "Largest arenas", arena_columns, NULL);
 	struct ranked *rank = insp_pool_array(pool, snap->arenas.n + 1, sizeof(*rank));
 	size_t n = snap->arenas.n, shown = 0;
 
@@ -106,7 +108,7 @@ static void report_arenas(struct insp_report *r, const struct insp_snapshot *sna
 	for (size_t i = 0; i < n; i++)
 		rank[i] = (struct ranked){insp_tally_all(census->arenas[i]).bytes, (uint32_t)i};
 	qsort(rank, n, sizeof(*rank), by_key_descending);
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &arenas_table);
 	for (; shown < n && shown < SHOWN_ARENAS; shown++) {
 		const struct insp_arena *a = &snap->arenas.items[rank[shown].index];
 		const struct insp_tally *states = census->arenas[rank[shown].index];
@@ -128,11 +130,12 @@ static void report_arenas(struct insp_report *r, const struct insp_snapshot *sna
 		insp_table_cut(r, shown, n, "heap arenas lists them");
 }
 
+static const struct insp_table sizes_table =
+	INSP_TABLE("sizes", "Sizes that hold most", size_columns, NULL);
+
 static void report_sizes(struct insp_report *r, const struct insp_census *census,
 			 struct insp_pool *pool)
 {
-	static const struct insp_table table =
-		INSP_TABLE("sizes", "Sizes that hold most", size_columns, NULL);
 	struct ranked *rank = insp_pool_array(pool, INSP_SIZE_CLASSES, sizeof(*rank));
 	uint64_t live = insp_tally_live(census->total).bytes;
 
@@ -141,7 +144,7 @@ static void report_sizes(struct insp_report *r, const struct insp_census *census
 	for (uint32_t i = 0; i < INSP_SIZE_CLASSES; i++)
 		rank[i] = (struct ranked){census->sizes[i].live.bytes, i};
 	qsort(rank, INSP_SIZE_CLASSES, sizeof(*rank), by_key_descending);
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &sizes_table);
 	for (size_t i = 0; i < SHOWN_SIZES && rank[i].key; i++) {
 		const struct insp_size_row *row = &census->sizes[rank[i].index];
 
@@ -174,6 +177,23 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column totals_fields[] = {
+	{"heap_bytes", NULL, INSP_T_BYTES, 0, "all heaps of all arenas, mmapped chunks included"},
+	{"in_use_bytes", NULL, INSP_T_BYTES, 0, "in chunks that belong to the program"},
+	{"in_use_chunks", NULL, INSP_T_COUNT, 0, "chunks that belong to the program"},
+	{"free_bytes", NULL, INSP_T_BYTES, 0, "in free chunks and tops"},
+	{"free_chunks", NULL, INSP_T_COUNT, 0, "free chunks, tops included"},
+	{"top_bytes", NULL, INSP_T_BYTES, 0, "of the free bytes: the unused ends of arenas"},
+	{"largest_free_bytes", NULL, INSP_T_BYTES, 0, "largest free chunk that is not a top"},
+	{"arenas", NULL, INSP_T_COUNT, 0, "arenas"},
+	{"fragmentation", NULL, INSP_T_RATIO, 0, "share of the heaps that is free and not at the end of an arena"},
+};
+static const struct insp_table totals_doc = INSP_TABLE("totals", NULL, totals_fields, NULL);
+static const struct insp_table *const tables[] = {
+	&insp_allocators_doc, &totals_doc, &insp_findings_doc, &states_table, &arenas_table,
+	&sizes_table, NULL,
+};
+
 const struct insp_command insp_cmd_heap_summary = {
 	.name = "heap summary",
 	.group = "heap",
@@ -188,5 +208,6 @@ const struct insp_command insp_cmd_heap_summary = {
 	.example = "heap summary",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

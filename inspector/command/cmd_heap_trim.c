@@ -74,11 +74,12 @@ static void explain(struct insp_report *r, const struct insp_trim *trim)
 			  "most of what stays lies in threads' caches: glibc.malloc.tcache_count limits them");
 }
 
+static const struct insp_table table =
+	INSP_TABLE("arenas", NULL, columns, "no arena of glibc's malloc");
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table =
-		INSP_TABLE("arenas", NULL, columns, "no arena of glibc's malloc");
 	const struct args *a = args;
 	const struct insp_snapshot *snap = ctx->snapshot;
 	struct insp_trim trim;
@@ -102,6 +103,14 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column totals_fields[] = {
+	{"release", NULL, INSP_T_BYTES, 0, "what malloc_trim(0) would give back to the system"},
+	{"kept", NULL, INSP_T_BYTES, 0, "free, and would stay resident"},
+	{"exact", NULL, INSP_T_BOOL, 0, "pages were looked at one by one; false: estimated"},
+};
+static const struct insp_table totals_doc = INSP_TABLE("totals", NULL, totals_fields, NULL);
+static const struct insp_table *const tables[] = {&totals_doc, &table, NULL};
+
 const struct insp_command insp_cmd_heap_trim = {
 	.name = "heap trim",
 	.group = "heap",
@@ -118,5 +127,6 @@ const struct insp_command insp_cmd_heap_trim = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -56,6 +56,20 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column verify_fields[] = {
+	{"chunks", NULL, INSP_T_COUNT, 0, "chunks that were checked"},
+	{"arenas", NULL, INSP_T_COUNT, 0, "arenas"},
+	{"lists", NULL, INSP_T_COUNT, 0, "free lists that were followed"},
+	{"unknown_bytes", NULL, INSP_T_BYTES, 0, "in chunks that could not be explained"},
+	{"corruptions", NULL, INSP_T_COUNT, 0, "findings of that severity"},
+	{"warnings", NULL, INSP_T_COUNT, 0, "findings of that severity"},
+	{"notes", NULL, INSP_T_COUNT, 0, "findings of that severity"},
+};
+static const struct insp_table verify_doc = INSP_TABLE("verify", NULL, verify_fields, NULL);
+static const struct insp_table *const tables[] = {
+	&insp_allocators_doc, &verify_doc, &insp_findings_doc, NULL,
+};
+
 const struct insp_command insp_cmd_heap_verify = {
 	.name = "heap verify",
 	.group = "heap",
@@ -71,5 +85,6 @@ const struct insp_command insp_cmd_heap_verify = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -48,6 +48,41 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column process_fields[] = {
+	{"comm", NULL, INSP_T_STR, 0, "name of the process"},
+	{"pid", NULL, INSP_T_ID, 0, "its id"},
+	{"ns_pid", NULL, INSP_T_ID, 0, "its id in its own namespace, if another"},
+	{"exe", NULL, INSP_T_STR, 0, "path of the program"},
+	{"cmdline", NULL, INSP_T_STR, 0, "words joined by spaces"},
+	{"hostname", NULL, INSP_T_STR, 0, "where it was taken"},
+	{"started_at_ns", NULL, INSP_T_TIME, 0, "start of the process"},
+};
+static const struct insp_table process_doc = INSP_TABLE("process", NULL, process_fields, NULL);
+
+static const struct insp_column taken_fields[] = {
+	{"taken_at_ns", NULL, INSP_T_TIME, 0, "when"},
+	{"mode", NULL, INSP_T_STR, 0, "how: stop, live, core ..."},
+	{"consistent", NULL, INSP_T_BOOL, 0, "one instant"},
+	{"incomplete", NULL, INSP_T_STR, 0, "what is missing and why"},
+	{"stopped_ns", NULL, INSP_T_DURATION, 0, "for how long the process stood still"},
+	{"bytes_read", NULL, INSP_T_BYTES, 0, "read from it"},
+};
+static const struct insp_table taken_doc = INSP_TABLE("taken", NULL, taken_fields, NULL);
+
+static const struct insp_column holds_fields[] = {
+	{"mappings", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"modules", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"threads", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"stacks", NULL, INSP_T_BOOL, 0, "stacks are in it"},
+	{"usage", NULL, INSP_T_BOOL, 0, "memory usage by mapping is in it"},
+	{"arenas", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"chunks", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"pointers", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+	{"findings", NULL, INSP_T_COUNT, 0, "in the snapshot"},
+};
+static const struct insp_table holds_doc = INSP_TABLE("holds", NULL, holds_fields, NULL);
+static const struct insp_table *const tables[] = {&process_doc, &taken_doc, &holds_doc, NULL};
+
 const struct insp_command insp_cmd_info = {
 	.name = "info",
 	.group = "files",
@@ -57,5 +92,6 @@ const struct insp_command insp_cmd_info = {
 	.example = "info",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -82,11 +82,12 @@ static const struct insp_column stack_columns[] = {
 	{"unused", "touched, unused now", INSP_T_BYTES, INSP_COL_TOTAL, "resident, and below the stack pointer"},
 };
 
+static const struct insp_table lines_table =
+	INSP_TABLE("lines", NULL, line_columns, "nothing is resident");
+
 static void report_lines(struct insp_report *r, const struct insp_books *b)
 {
-	static const struct insp_table table = INSP_TABLE("lines", NULL, line_columns, "nothing is resident");
-
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &lines_table);
 	for (unsigned k = 0; k < INSP_N_BOOKS; k++) {
 		const struct insp_book_line *line = &b->lines[k];
 		double share = b->rss ? (double)line->rss / (double)b->rss : 0;
@@ -130,16 +131,18 @@ static size_t next_arena(const struct insp_books *b, size_t n, const bool *done)
 	return best;
 }
 
+static const struct insp_table arenas_table =
+	INSP_TABLE("arenas", "Heaps, resident bytes", arena_columns, NULL);
+
 static void report_arenas(struct insp_report *r, const struct insp_snapshot *snap,
 			  const struct insp_books *b, bool all, struct insp_pool *pool)
 {
-	static const struct insp_table table = INSP_TABLE("arenas", "Heaps, resident bytes", arena_columns, NULL);
 	size_t n = snap->arenas.n, limit = all || n < SHOWN_ARENAS ? n : SHOWN_ARENAS, shown = 0;
 	bool *done = insp_pool_array(pool, n + 1, sizeof(*done));
 
 	if (!n || !done || !b->exact)
 		return;
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &arenas_table);
 	for (; shown < limit; shown++) {
 		size_t i = next_arena(b, n, done);
 		const struct insp_book_arena *a = &b->arenas[i];
@@ -241,13 +244,14 @@ static void report_mappings(struct insp_report *r, const struct insp_books *b, c
 		insp_table_cut(r, shown, n, "--limit 0 shows all");
 }
 
+static const struct insp_table stacks_table =
+	INSP_TABLE("stacks", "Stacks of threads", stack_columns, "no thread but the main one");
+
 static void report_stacks(struct insp_report *r, const struct insp_books *b, uint64_t limit)
 {
-	static const struct insp_table table =
-		INSP_TABLE("stacks", "Stacks of threads", stack_columns, "no thread but the main one");
 	size_t shown = 0;
 
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &stacks_table);
 	for (; shown < b->stacks.n && (!limit || shown < limit); shown++) {
 		const struct insp_book_stack *s = &b->stacks.items[shown];
 
@@ -348,6 +352,36 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column totals_fields[] = {
+	{"rss", NULL, INSP_T_BYTES, 0, "resident memory: the sum of the lines"},
+	{"pss", NULL, INSP_T_BYTES, 0, "the same, shared pages divided among their users"},
+	{"swap", NULL, INSP_T_BYTES, 0, "swapped out"},
+	{"heap_rss", NULL, INSP_T_BYTES, 0, "of rss: heaps of malloc"},
+	{"vm_rss", NULL, INSP_T_BYTES, 0, "VmRSS of /proc/PID/status"},
+	{"drift", NULL, INSP_T_DELTA, 0, "vm_rss minus rss: the kernel counts lazily, and time passed"},
+	{"vm_hwm", NULL, INSP_T_BYTES, 0, "largest RSS so far"},
+	{"huge", NULL, INSP_T_BYTES, 0, "in huge pages"},
+	{"lazy_free", NULL, INSP_T_BYTES, 0, "given up with MADV_FREE, still counted"},
+	{"exact", NULL, INSP_T_BOOL, 0, "pages were looked at one by one; false: sums of smaps only"},
+};
+static const struct insp_table totals_doc = INSP_TABLE("totals", NULL, totals_fields, NULL);
+
+static const struct insp_column beside_fields[] = {
+	{"page_tables", NULL, INSP_T_BYTES, 0, "of the kernel, for this process"},
+	{"hugetlb", NULL, INSP_T_BYTES, 0, "hugetlbfs pages: not part of RSS"},
+	{"vm_size", NULL, INSP_T_BYTES, 0, "address space"},
+	{"cgroup", NULL, INSP_T_STR, 0, "path of the control group"},
+	{"cgroup_current", NULL, INSP_T_BYTES, 0, "its usage"},
+	{"cgroup_max", NULL, INSP_T_BYTES, 0, "its limit"},
+	{"mem_total", NULL, INSP_T_BYTES, 0, "memory of the machine"},
+	{"mem_available", NULL, INSP_T_BYTES, 0, "of it, free or given back without swapping"},
+};
+static const struct insp_table beside_doc = INSP_TABLE("beside", NULL, beside_fields, NULL);
+static const struct insp_table mappings_doc = INSP_TABLE("mappings", NULL, mapping_columns, NULL);
+static const struct insp_table *const tables[] = {
+	&totals_doc, &beside_doc, &lines_table, &arenas_table, &mappings_doc, &stacks_table, NULL,
+};
+
 const struct insp_command insp_cmd_rss = {
 	.name = "rss",
 	.group = "memory",
@@ -368,5 +402,6 @@ const struct insp_command insp_cmd_rss = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -32,6 +32,15 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column top_fields[] = {
+	{"file", NULL, INSP_T_STR, 0, "where it was saved"},
+	{"file_bytes", NULL, INSP_T_BYTES, 0, "size of the file"},
+	{"chunks", NULL, INSP_T_COUNT, 0, "that were saved"},
+	{"threads", NULL, INSP_T_COUNT, 0, "that were saved"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+static const struct insp_table *const tables[] = {&top_doc, NULL};
+
 const struct insp_command insp_cmd_save = {
 	.name = "save",
 	.group = "files",
@@ -47,5 +56,6 @@ const struct insp_command insp_cmd_save = {
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_POINTERS | INSP_NEED_USAGE |
 		 INSP_NEED_SITES,
+	.tables = tables,
 	.run = run,
 };

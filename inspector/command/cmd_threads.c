@@ -173,12 +173,12 @@ static const char *waits_text(const struct insp_context *ctx, const struct insp_
 	return insp_wait_text(&first, ctx->pool);
 }
 
+static const struct insp_table threads_table = INSP_TABLE("threads", NULL, thread_columns, NULL);
+
 static void report_threads(struct insp_context *ctx, struct insp_report *r,
 			   const struct insp_threads *threads, const struct insp_thread_group *g)
 {
-	static const struct insp_table table = INSP_TABLE("threads", NULL, thread_columns, NULL);
-
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &threads_table);
 	for (size_t i = 0; i < g->n; i++) {
 		const struct insp_thread *t = g->threads[i];
 		const char state[2] = {t->state ? t->state : '?', '\0'};
@@ -240,12 +240,13 @@ static void cell_known(struct insp_report *r, bool known, uint64_t value)
 		insp_cell_unknown(r);
 }
 
+static const struct insp_table frames_table = INSP_TABLE("frames", NULL, frame_columns, NULL);
+
 static void report_frames(struct insp_report *r, const struct insp_frames *frames, uint64_t limit)
 {
-	static const struct insp_table table = INSP_TABLE("frames", NULL, frame_columns, NULL);
 	size_t n = limit && limit < frames->n ? (size_t)limit : frames->n;
 
-	insp_table_begin(r, &table);
+	insp_table_begin(r, &frames_table);
 	for (size_t i = 0; i < n; i++) {
 		const struct insp_frame *f = &frames->items[i];
 		bool own = f->function && !(f->flags & INSP_FRAME_INLINED);
@@ -399,6 +400,26 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column top_fields[] = {
+	{"nthreads", NULL, INSP_T_COUNT, 0, "threads of the process"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+
+static const struct insp_column groups_fields[] = {
+	{"count", NULL, INSP_T_COUNT, 0, "threads with this stack"},
+	{"cpu_ns", NULL, INSP_T_DURATION, 0, "time on the CPU of all of them"},
+	{"place", NULL, INSP_T_STR, 0, "where they stand, in one line"},
+	{"truncated", NULL, INSP_T_BOOL, 0, "the stack was deeper than was unwound"},
+	{"tids", NULL, INSP_T_STR, 0, "their ids"},
+	{"state", NULL, INSP_T_STR, 0, "their states"},
+	{"waits_for", NULL, INSP_T_STR, 0, "lock, descriptor or time that they wait for"},
+	{"end_reason", NULL, INSP_T_STR, 0, "why unwinding stopped before the bottom"},
+};
+static const struct insp_table groups_doc = INSP_TABLE("groups", NULL, groups_fields, NULL);
+static const struct insp_table *const tables[] = {
+	&top_doc, &groups_doc, &threads_table, &frames_table, NULL,
+};
+
 const struct insp_command insp_cmd_threads = {
 	.name = "threads",
 	.group = "threads",
@@ -420,5 +441,6 @@ const struct insp_command insp_cmd_threads = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_STACKS | INSP_NEED_SYMBOLS | INSP_NEED_BYTES,
+	.tables = tables,
 	.run = run,
 };

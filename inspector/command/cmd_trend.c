@@ -34,7 +34,6 @@ static const struct insp_column columns[] = {
 };
 
 static const struct insp_table table = INSP_TABLE("trend", NULL, columns, "no groups");
-static const struct insp_table *const tables[] = {&table, NULL};
 
 struct point {
 	uint64_t taken_at_ns;
@@ -223,6 +222,13 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	report_rows(report, rows, nrows, files.n, a->limit);
 	return 0;
 }
+
+static const struct insp_column top_fields[] = {
+	{"snapshots", NULL, INSP_T_COUNT, 0, "files that were compared"},
+	{"span_ns", NULL, INSP_T_DURATION, 0, "from the first to the last"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+static const struct insp_table *const tables[] = {&top_doc, &table, NULL};
 
 const struct insp_command insp_cmd_trend = {
 	.name = "trend",

@@ -160,6 +160,56 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column top_fields[] = {
+	{"addr", NULL, INSP_T_ADDR, 0, "the address that was asked for"},
+	{"what", NULL, INSP_T_STR, 0, "what lies there, in one line"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+
+static const struct insp_column chunk_fields[] = {
+	{"addr", NULL, INSP_T_ADDR, 0, "what malloc returned"},
+	{"head", NULL, INSP_T_ADDR, 0, "start of the chunk, its header"},
+	{"offset", NULL, INSP_T_ID, 0, "from addr to the address, bytes"},
+	{"size", NULL, INSP_T_COUNT, 0, "of the chunk, bytes, header included"},
+	{"usable", NULL, INSP_T_COUNT, 0, "malloc_usable_size(), bytes"},
+	{"state", NULL, INSP_T_STR, 0, "see heap summary"},
+	{"arena", NULL, INSP_T_STR, 0, "its name"},
+	{"allocator", NULL, INSP_T_STR, 0, "its name"},
+};
+static const struct insp_table chunk_doc = INSP_TABLE("chunk", NULL, chunk_fields, NULL);
+
+static const struct insp_column mapping_fields[] = {
+	{"start", NULL, INSP_T_ADDR, 0, "first address"},
+	{"end", NULL, INSP_T_ADDR, 0, "first address behind it"},
+	{"bytes", NULL, INSP_T_BYTES, 0, "end minus start"},
+	{"perms", NULL, INSP_T_STR, 0, "as in /proc/PID/maps"},
+	{"offset", NULL, INSP_T_BYTES, 0, "from start to the address"},
+	{"name", NULL, INSP_T_STR, 0, "file or name of the kernel"},
+};
+static const struct insp_table mapping_doc = INSP_TABLE("mapping", NULL, mapping_fields, NULL);
+
+static const struct insp_column symbol_fields[] = {
+	{"module", NULL, INSP_T_STR, 0, "path of the ELF file"},
+	{"module_offset", NULL, INSP_T_ADDR, 0, "from its first mapping to the address"},
+	{"symbol", NULL, INSP_T_STR, 0, "demangled"},
+	{"symbol_offset", NULL, INSP_T_COUNT, 0, "from the symbol to the address, bytes"},
+	{"symbol_size", NULL, INSP_T_COUNT, 0, "bytes; 0 unknown"},
+};
+static const struct insp_table symbol_doc = INSP_TABLE("symbol", NULL, symbol_fields, NULL);
+
+static const struct insp_column stack_fields[] = {
+	{"tid", NULL, INSP_T_ID, 0, "thread whose stack it is"},
+	{"thread_name", NULL, INSP_T_STR, 0, "its name"},
+	{"from_sp", NULL, INSP_T_ID, 0, "bytes above the stack pointer; negative: below"},
+	{"liveness", NULL, INSP_T_STR, 0, "says when it lies below the stack pointer"},
+	{"frame", NULL, INSP_T_ID, 0, "number of the frame, 0 is the innermost"},
+	{"function", NULL, INSP_T_STR, 0, "of that frame"},
+};
+static const struct insp_table stack_doc = INSP_TABLE("stack", NULL, stack_fields, NULL);
+static const struct insp_table *const tables[] = {
+	&top_doc, &chunk_doc, &mapping_doc, &symbol_doc, &stack_doc, NULL,
+};
+
 const struct insp_command insp_cmd_whatis = {
 	.name = "whatis",
 	.group = "memory",
@@ -172,5 +222,6 @@ const struct insp_command insp_cmd_whatis = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_SYMBOLS,
+	.tables = tables,
 	.run = run,
 };

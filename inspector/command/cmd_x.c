@@ -93,10 +93,11 @@ static void report_row(struct insp_context *ctx, struct insp_report *r, uint64_t
 	insp_row_end(r);
 }
 
+static const struct insp_table table = INSP_TABLE("bytes", NULL, columns, NULL);
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table = INSP_TABLE("bytes", NULL, columns, NULL);
 	const struct args *a = args;
 	uint8_t bytes[ROW];
 	uint64_t at = a->addr, end = a->addr + a->count;
@@ -128,6 +129,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_table *const tables[] = {&table, NULL};
+
 const struct insp_command insp_cmd_x = {
 	.name = "x",
 	.group = "memory",
@@ -140,5 +143,6 @@ const struct insp_command insp_cmd_x = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS | INSP_NEED_SYMBOLS | INSP_NEED_BYTES,
+	.tables = tables,
 	.run = run,
 };

@@ -89,8 +89,10 @@ struct insp_command {
 	const struct insp_option *options; /* ended by INSP_OPTION_END; NULL: none */
 	size_t args_bytes;
 	uint32_t flags;		 /* enum insp_command_flags */
-	const struct insp_table *const *tables; /* what it reports, for the documentation of the JSON;
-						   ended by NULL; may be NULL */
+	const struct insp_table *const *tables; /* what it reports, for the documentation of the JSON:
+						   its tables and, described like them, its objects (key
+						   "": what stands at the top); ended by NULL; may be
+						   NULL */
 	unsigned needs;		 /* enum insp_need */
 	unsigned (*needs_of)(const void *args); /* more needs that options bring; may be NULL */
 	int (*run)(struct insp_context *ctx, const void *args, struct insp_report *report,

@@ -57,16 +57,37 @@ static const char *severity_name(enum insp_severity s)
 	return s == INSP_CORRUPTION ? "corruption" : s == INSP_WARNING ? "warning" : "note";
 }
 
+static const struct insp_column finding_columns[] = {
+	{"severity", "severity", INSP_T_STR, 0, "note, warning or corruption"},
+	{"code", "finding", INSP_T_STR, 0, "stable name of the finding"},
+	{"addr", "address", INSP_T_ADDR, 0, "where, if it has a place"},
+	{"text", "", INSP_T_STR, INSP_COL_WRAP, "what was found"},
+};
+const struct insp_table insp_findings_doc = INSP_TABLE("findings", NULL, finding_columns, NULL);
+
+static const struct insp_column allocator_fields[] = {
+	{"title", NULL, INSP_T_STR, 0, "allocator and version"},
+	{"name", NULL, INSP_T_STR, 0, "stable name: glibc, jemalloc ..."},
+	{"version", NULL, INSP_T_STR, 0, "as far as known"},
+	{"module", NULL, INSP_T_STR, 0, "path of the file that holds it"},
+	{"confidence", NULL, INSP_T_ID, 0, "how surely it was recognised, 0 to 100"},
+	{"sureness", NULL, INSP_T_STR, 0, "the same in a word"},
+	{"evidence", NULL, INSP_T_STR, 0, "what that rests on"},
+	{"walked", NULL, INSP_T_BOOL, 0, "its chunks are in the snapshot"},
+	{"complete", NULL, INSP_T_BOOL, 0, "every byte of its heaps was accounted for"},
+	{"safe_linking", NULL, INSP_T_BOOL, 0, "pointers of its free lists are mangled"},
+	{"mmap_threshold", NULL, INSP_T_BYTES, 0, "from this size on chunks are mmapped"},
+	{"trim_threshold", NULL, INSP_T_BYTES, 0, "a top larger than this is given back"},
+	{"tcache_count", NULL, INSP_T_COUNT, 0, "chunks that a tcache list may hold"},
+	{"n_mmaps", NULL, INSP_T_COUNT, 0, "mmapped chunks by the allocator's own count"},
+	{"mmapped_mem", NULL, INSP_T_BYTES, 0, "their bytes by the allocator's own count"},
+};
+const struct insp_table insp_allocators_doc = INSP_TABLE("allocators", NULL, allocator_fields, NULL);
+
 void insp_report_findings(struct insp_report *report, const struct insp_snapshot *snapshot,
 			  size_t limit, const char *empty)
 {
-	static const struct insp_column columns[] = {
-		{"severity", "severity", INSP_T_STR, 0, "note, warning or corruption"},
-		{"code", "finding", INSP_T_STR, 0, "stable name of the finding"},
-		{"addr", "address", INSP_T_ADDR, 0, "where, if it has a place"},
-		{"text", "", INSP_T_STR, INSP_COL_WRAP, "what was found"},
-	};
-	struct insp_table table = INSP_TABLE("findings", "Findings", columns, empty);
+	struct insp_table table = INSP_TABLE("findings", "Findings", finding_columns, empty);
 	const struct insp_findings *f = &snapshot->findings;
 	size_t shown = 0;
 

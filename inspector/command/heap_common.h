@@ -15,6 +15,9 @@ void insp_report_allocators(struct insp_report *report, const struct insp_snapsh
 void insp_report_findings(struct insp_report *report, const struct insp_snapshot *snapshot,
 			  size_t limit, const char *empty);
 
+/* What the two report, for the tables of a command. */
+extern const struct insp_table insp_allocators_doc, insp_findings_doc;
+
 /* The arena of a name ("main", "arena 3", "3", "mmapped"); INSP_E_USAGE names what there is. */
 int insp_arena_find(const struct insp_snapshot *snapshot, const char *name, uint32_t *ret,
 		    struct insp_error *err) insp_must_check;

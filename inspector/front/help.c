@@ -112,11 +112,14 @@ void insp_help_usage(struct insp_str *ret)
 
 struct args {
 	const char *command;
+	bool json;
 };
 
 static const struct insp_option options[] = {
 	{.name = "COMMAND", .type = INSP_OPT_TEXT, .offset = offsetof(struct args, command), .rest = true,
 	 .help = "the command, as one or more words"},
+	{.name = "json", .letter = 'j', .type = INSP_OPT_FLAG, .offset = offsetof(struct args, json),
+	 .help = "only the keys that the command's JSON and CSV have"},
 	INSP_OPTION_END,
 };
 
@@ -133,8 +136,8 @@ static const struct insp_column option_columns[] = {
 };
 
 static const struct insp_column json_columns[] = {
-	{"table", "table", INSP_T_STR, 0, "key of the table in the JSON object"},
-	{"key", "key", INSP_T_STR, 0, "key of the column"},
+	{"table", "in", INSP_T_STR, 0, "key of the table, list or object; empty: the top"},
+	{"key", "key", INSP_T_STR, 0, "key of the column or field"},
 	{"type", "type", INSP_T_STR, 0, "kind of value"},
 	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it says"},
 };
@@ -144,7 +147,7 @@ static const struct insp_table options_table = INSP_TABLE("options", "Options", 
 static const struct insp_table globals_table =
 	INSP_TABLE("global_options", "Options of every command", option_columns, NULL);
 static const struct insp_table json_table =
-	INSP_TABLE("json_columns", "Columns of JSON and CSV", json_columns, NULL);
+	INSP_TABLE("json_keys", NULL, json_columns, "it reports nothing of its own");
 static const struct insp_table *const tables[] = {&commands_table, &options_table, &globals_table,
 						  &json_table, NULL};
 
@@ -169,10 +172,8 @@ static void report_options(struct insp_report *r, const struct insp_table *table
 
 static void report_json(struct insp_report *r, const struct insp_command *c)
 {
-	if (!c->tables)
-		return;
 	insp_table_begin(r, &json_table);
-	for (size_t t = 0; c->tables[t]; t++)
+	for (size_t t = 0; c->tables && c->tables[t]; t++)
 		for (size_t i = 0; i < c->tables[t]->ncolumns; i++) {
 			const struct insp_column *col = &c->tables[t]->columns[i];
 
@@ -201,7 +202,8 @@ static void report_command(struct insp_report *r, const struct insp_command *c)
 	insp_text(r, "command", "%s%s%s", c->flags & INSP_COMMAND_ONESHOT ? "meminspect " : "", c->example,
 		  (c->flags & INSP_COMMAND_ONESHOT) && !(c->flags & INSP_COMMAND_NO_TARGET) ? " 1234" : "");
 	insp_object_end(r);
-	report_json(r, c);
+	if (c->tables)
+		insp_text(r, NULL, "'help --json %s' lists the keys of its JSON and CSV.", c->name);
 }
 
 static void report_all(struct insp_report *r)
@@ -248,7 +250,10 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		rc = insp_command_find((int)words.n, words.items, &command, &used, err);
 	if (rc)
 		return rc;
-	report_command(report, command);
+	if (a->json)
+		report_json(report, command);
+	else
+		report_command(report, command);
 	return 0;
 }
 
@@ -271,7 +276,7 @@ const struct insp_command insp_cmd_help = {
 	.summary = "list the commands, or explain one",
 	.help = "Without a word it lists all commands and the options that every command takes. With the "
 		"words of a command it explains that one: its options, what its figures mean, an "
-		"example, and the columns of its JSON.",
+		"example. With --json it lists the keys of its JSON, with their types and meanings.",
 	.example = "help maps",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -275,7 +275,7 @@ static void lint_option(const struct insp_command *c, const struct insp_option *
 
 static void lint_table(const struct insp_command *c, const struct insp_table *t)
 {
-	if (!snake_case(t->key))
+	if (*t->key && !snake_case(t->key))
 		fail_msg("%s: table key '%s'", c->name, t->key);
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		const struct insp_column *col = &t->columns[i];
