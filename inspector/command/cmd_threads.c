@@ -279,13 +279,13 @@ static void report_group(struct insp_context *ctx, struct insp_report *r, const 
 
 	insp_object_begin(r, NULL, title_of(g, ctx->pool));
 	insp_field_u64(r, "count", NULL, INSP_T_COUNT, g->n);
-	insp_field_u64(r, "cpu_ns", NULL, INSP_T_DURATION, g->cpu_ns);
+	insp_field_u64(r, "cpu_total_ns", NULL, INSP_T_DURATION, g->cpu_ns);
 	insp_field_str(r, "place", NULL, place_text(g, ctx->pool));
 	insp_field_bool(r, "truncated", NULL, frames->truncated);
 	if (g->n > 1)
-		insp_field_str(r, "tids", "tids", tids_text(g, ctx->pool));
-	insp_field_str(r, "state", "state", state_text(g, ctx->pool));
-	insp_field_str(r, "waits_for", waits ? "waits for" : NULL, waits);
+		insp_field_str(r, "tids_text", "tids", tids_text(g, ctx->pool));
+	insp_field_str(r, "state_text", "state", state_text(g, ctx->pool));
+	insp_field_str(r, "waits_text", waits ? "waits for" : NULL, waits);
 	insp_field_str(r, "end_reason", frames->end_reason ? "stack ends" : NULL, frames->end_reason);
 	report_threads(ctx, r, threads, g);
 	report_frames(r, frames, a->limit);

@@ -76,10 +76,13 @@ void insp_dwarf_destroy(struct insp_dwarf *dw)
 	free(dw);
 }
 
-struct insp_types *insp_dwarf_types(struct insp_dwarf *dw)
+struct insp_types *insp_dwarf_types(struct insp_dwarf *dw, uint64_t malloc_addr)
 {
-	if (!dw->types)
+	if (!dw->types) {
 		dw->types = insp_types_create(dw->dwarf);
+		if (dw->types && malloc_addr)
+			insp_types_hint(dw->types, malloc_addr - dw->bias);
+	}
 	return dw->types;
 }
 

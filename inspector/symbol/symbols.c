@@ -256,12 +256,15 @@ int insp_symbols_member(struct insp_symbols *s, const char *module, const char *
 	for (size_t i = 0; i < s->modules->n; i++) {
 		struct insp_symbols_module *m = &s->items[i];
 		struct insp_dwarf *dw;
+		const struct insp_sym *sym;
 		struct insp_types *types;
 
 		if (module && strcmp(insp_module_basename(m->module), module))
 			continue;
 		dw = dwarf_of(m);
-		types = dw ? insp_dwarf_types(dw) : NULL;
+		/* What people ask for here are nearly always malloc's own structs. */
+		sym = dw ? insp_symtab_find(symtab_of(m), "malloc") : NULL;
+		types = dw ? insp_dwarf_types(dw, sym ? sym->start : 0) : NULL;
 		if (types && insp_types_member(types, type, member, ret) == 0)
 			return 0;
 	}

@@ -76,9 +76,12 @@ size_t insp_dwarf_calls(struct insp_dwarf *dwarf, uint64_t addr,
 struct insp_types;
 struct insp_types *insp_types_create(Dwarf *dwarf);
 void insp_types_destroy(struct insp_types *types);
+/* The unit that holds addr (as in the file) probably describes what will be asked for. */
+void insp_types_hint(struct insp_types *types, uint64_t addr);
 int insp_types_member(struct insp_types *types, const char *type, const char *member,
 		      uint64_t *ret);
-struct insp_types *insp_dwarf_types(struct insp_dwarf *dwarf);
+/* malloc_addr: address of that function in the target, 0 if the module has none. */
+struct insp_types *insp_dwarf_types(struct insp_dwarf *dwarf, uint64_t malloc_addr);
 
 /* modules.c: has the ELF file the module's build-id? True when the module has none. */
 bool insp_file_matches(int fd, const struct insp_module *module);
