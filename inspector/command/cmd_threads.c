@@ -392,11 +392,11 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		      : !strcmp(a->sort, "tid") ? by_tid
 						: by_count);
 	insp_field_u64(report, "nthreads", NULL, INSP_T_COUNT, threads.n);
+	report_deadlocks(ctx, report, &threads);
 	insp_list_begin(report, "groups", NULL);
 	for (size_t i = 0; i < groups.n && !insp_report_failed(report); i++)
 		report_group(ctx, report, a, &threads, &groups.items[i]);
 	insp_list_end(report);
-	report_deadlocks(ctx, report, &threads);
 	return 0;
 }
 

@@ -33,6 +33,8 @@ static uint32_t rank_of(const GElf_Sym *sym, const char *name)
 		rank++;
 	if (rank && name[rank] == 'Z')
 		rank = 0;
+	if (!strncmp(name, "__GI_", 5)) /* how glibc calls itself inside */
+		rank += 8;
 	rank = rank << 1 | (GELF_ST_BIND(sym->st_info) == STB_WEAK);
 	if (at && at[1] != '@')
 		rank |= RANK_OLD_VERSION;

@@ -4,3 +4,4 @@
 }
 s/sleeping in [A-Za-z0-9_.]+/sleeping in KERNEL/
 s/^  #[0-9]+ +([^ ]+) +/  # \1 /
+s/victim\.h:[0-9]+/victim.h:0/
