@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/reverse.h"
 #include "base/big.h"
 #include "base/log.h"
 
@@ -36,67 +37,20 @@ static void bit_set(uint64_t *bits, uint32_t i)
 	bits[i >> 6] |= UINT64_C(1) << (i & 63);
 }
 
-/* Edges turned around: preds[first[t]] to preds[first[t + 1] - 1] are the ids that point to t. */
-struct reversed {
+/* Runs in a thread of its own. */
+struct turning {
 	const struct insp_graph *graph;
 	const uint8_t *reach;
-	uint32_t *first; /* [nchunks + 1] */
-	uint32_t *preds;
-	bool failed;
+	struct insp_reverse reverse;
+	int rc;
 };
 
-/* What a lost chunk points to is not held by it, unless that is lost, too. */
-static inline bool edge_counts(const uint8_t *reach, bool source_lost, uint32_t target)
+static void *turn_around(void *arg)
 {
-	return !source_lost || reach[target] >= INSP_REACH_INDIRECT;
-}
+	struct turning *t = arg;
 
-static void *reversed_build(void *arg)
-{
-	struct reversed *r = arg;
-	const struct insp_graph *g = r->graph;
-	size_t n = g->nchunks;
-	uint32_t sum = 0;
-
-	r->first = insp_big_alloc(n + 2, sizeof(*r->first));
-	r->preds = insp_big_alloc(g->nedges + 1, sizeof(*r->preds));
-	if (!r->first || !r->preds) {
-		r->failed = true;
-		return NULL;
-	}
-	for (size_t i = 0; i < n; i++) {
-		bool lost = r->reach[i] >= INSP_REACH_INDIRECT;
-
-		if ((i & INTERRUPT_EVERY) == 0 && insp_interrupted())
-			return NULL;
-		for (uint32_t e = g->first[i]; e < g->first[i + 1]; e++)
-			if (edge_counts(r->reach, lost, INSP_EDGE_TARGET(g->edges[e])))
-				r->first[INSP_EDGE_TARGET(g->edges[e])]++;
-	}
-	for (size_t i = 0; i <= n; i++) { /* now the ends; filling moves them to the starts */
-		sum += r->first[i];
-		r->first[i] = sum;
-	}
-	for (size_t i = n; i--;) {
-		bool lost = r->reach[i] >= INSP_REACH_INDIRECT;
-
-		if ((i & INTERRUPT_EVERY) == 0 && insp_interrupted())
-			return NULL;
-		for (uint32_t e = g->first[i]; e < g->first[i + 1]; e++) {
-			uint32_t t = INSP_EDGE_TARGET(g->edges[e]);
-
-			if (edge_counts(r->reach, lost, t))
-				r->preds[--r->first[t]] = (uint32_t)i;
-		}
-	}
+	t->rc = insp_reverse_init(&t->reverse, t->graph, t->reach);
 	return NULL;
-}
-
-static void reversed_free(struct reversed *r, size_t npreds)
-{
-	insp_big_free(r->first, r->graph->nchunks + 2, sizeof(*r->first));
-	insp_big_free(r->preds, npreds + 1, sizeof(*r->preds));
-	r->first = r->preds = NULL;
 }
 
 /* By number. Side by side, for step 2 always wants both. */
@@ -109,8 +63,7 @@ struct builder {
 	struct insp_graph *graph;
 	const struct insp_leaks *leaks;
 	struct insp_dominators *d;
-	struct reversed reversed;
-	size_t npreds;	   /* room of reversed.preds */
+	struct turning turning;
 	size_t cap;	   /* nchunks + 1: length of the arrays by number */
 	uint64_t *visited; /* bits by id */
 	uint64_t *is_root; /* bits by id: a root points here, or it is definitely lost */
@@ -216,28 +169,28 @@ static inline uint32_t eval(struct link *links, uint32_t v, uint32_t w)
 /* What the loop below will need for number w, in four steps that each need the one before. */
 static inline void fetch_ahead(const struct builder *b, uint32_t w)
 {
-	const struct reversed *r = &b->reversed;
+	const struct insp_reverse *r = &b->turning.reverse;
 	const uint32_t *chunk_of = b->d->chunk_of, *number_of = b->d->number_of;
 	uint32_t from, to;
 
 	if (w <= 4 * AHEAD)
 		return;
 	__builtin_prefetch(&r->first[chunk_of[w - 4 * AHEAD]]);
-	__builtin_prefetch(&r->preds[r->first[chunk_of[w - 3 * AHEAD]]]);
+	__builtin_prefetch(&r->edges[r->first[chunk_of[w - 3 * AHEAD]]]);
 	from = r->first[chunk_of[w - 2 * AHEAD]];
 	to = r->first[chunk_of[w - 2 * AHEAD] + 1];
 	for (uint32_t p = from; p < to && p < from + 8; p++)
-		__builtin_prefetch(&number_of[r->preds[p]]);
+		__builtin_prefetch(&number_of[INSP_EDGE_TARGET(r->edges[p])]);
 	from = r->first[chunk_of[w - AHEAD]];
 	to = r->first[chunk_of[w - AHEAD] + 1];
 	for (uint32_t p = from; p < to && p < from + 8; p++)
-		__builtin_prefetch(&b->links[number_of[r->preds[p]]]);
+		__builtin_prefetch(&b->links[number_of[INSP_EDGE_TARGET(r->edges[p])]]);
 }
 
 static bool semidominators(struct builder *b)
 {
 	const struct insp_dominators *d = b->d;
-	const struct reversed *r = &b->reversed;
+	const struct insp_reverse *r = &b->turning.reverse;
 
 	for (uint32_t w = d->n; w; w--) {
 		uint32_t id = d->chunk_of[w], best = b->links[w].ancestor;
@@ -251,7 +204,7 @@ static bool semidominators(struct builder *b)
 		if (bit_test(b->is_root, id))
 			best = 0;
 		for (uint32_t p = r->first[id]; p < r->first[id + 1] && best; p++) {
-			uint32_t v = d->number_of[r->preds[p]];
+			uint32_t v = d->number_of[INSP_EDGE_TARGET(r->edges[p])];
 
 			if (v > w)
 				v = eval(b->links, v, w);
@@ -317,15 +270,15 @@ static int number_chunks(struct builder *b, struct insp_error *err)
 	b->d->chunk_of = insp_big_alloc(b->cap, sizeof(*b->d->chunk_of));
 	if (!b->visited || !b->is_root || !b->links || !b->d->chunk_of)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for dominators");
-	threaded = pthread_create(&thread, NULL, reversed_build, &b->reversed) == 0;
+	threaded = pthread_create(&thread, NULL, turn_around, &b->turning) == 0;
 	walked = walk_all(b);
 	if (threaded)
 		pthread_join(thread, NULL);
 	else
-		(void)reversed_build(&b->reversed);
-	if (b->reversed.failed)
+		(void)turn_around(&b->turning);
+	if (b->turning.rc == INSP_E_NOMEM)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for dominators");
-	if (!walked || insp_interrupted())
+	if (!walked || b->turning.rc)
 		return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
 	return 0;
 }
@@ -345,7 +298,7 @@ static int find_dominators(struct builder *b, struct insp_error *err)
 	}
 	if (!semidominators(b))
 		return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
-	reversed_free(&b->reversed, b->npreds);
+	insp_reverse_deinit(&b->turning.reverse);
 	immediate_dominators(b);
 	return 0;
 }
@@ -354,7 +307,7 @@ static void builder_free(struct builder *b)
 {
 	const size_t nwords = b->graph->nchunks / 64 + 1;
 
-	reversed_free(&b->reversed, b->npreds);
+	insp_reverse_deinit(&b->turning.reverse);
 	insp_big_free(b->visited, nwords, sizeof(*b->visited));
 	insp_big_free(b->is_root, nwords, sizeof(*b->is_root));
 	insp_big_free(b->links, b->cap, sizeof(*b->links));
@@ -370,8 +323,7 @@ int insp_dominators_create(struct insp_graph *graph, const struct insp_leaks *le
 	struct builder b = {
 		.graph = graph,
 		.leaks = leaks,
-		.reversed = {.graph = graph, .reach = leaks->reach},
-		.npreds = graph->nedges,
+		.turning = {.graph = graph, .reach = leaks->reach},
 		.cap = graph->nchunks + 1,
 	};
 	int rc;
