@@ -39,75 +39,76 @@ void insp_help_option(const struct insp_option *option, struct insp_str *ret)
 		insp_str_addf(ret, " %s", option->arg ? option->arg : "VALUE");
 }
 
-/* A line of the short usage: commands of a group, by their words, as many as fit. */
-static void usage_group(struct insp_str *ret, const char *group)
+/* What a group is about, for the short usage. */
+static const char *group_about(const char *group)
+{
+	static const struct {
+		const char *group, *about;
+	} groups[] = {
+		{"heap", "what lives in it, in which state"},
+		{"memory", "every byte of the process; what lies at an address"},
+		{"threads", "what they do and wait for"},
+		{"leaks", "who holds what, and what nobody holds"},
+		{"files", "snapshots: keep, look at, compare"},
+		{"session", "several commands on one snapshot"},
+	};
+
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		if (strcmp(groups[i].group, group) == 0)
+			return groups[i].about;
+	return NULL;
+}
+
+#define USAGE_COLUMNS 78
+#define USAGE_INDENT  11
+
+/* The commands of a group; a first word is said once: "heap summary, arenas, bins". */
+static void usage_commands(struct insp_str *ret, const char *group)
 {
 	const struct insp_command *const *all = insp_commands();
-	size_t column;
+	const char *before = NULL;
+	size_t column = USAGE_INDENT;
 
-	column = ret->len;
-	insp_str_addf(ret, "  %-8s ", group);
-	column = ret->len - column;
-	for (size_t i = 0, n = 0; all[i]; i++) {
-		size_t len = strlen(all[i]->name);
+	for (size_t i = 0; all[i]; i++) {
+		const char *name = all[i]->name;
+		size_t first = strcspn(name, " "), len;
 
-		if (strcmp(all[i]->group, group) != 0)
+		if (strcmp(all[i]->group, group) != 0 || !(all[i]->flags & INSP_COMMAND_ONESHOT))
 			continue;
-		if (n && column + len + 2 > 78) {
-			insp_str_add(ret, ",\n           ");
-			column = 11;
-		} else if (n) {
-			insp_str_add(ret, ", ");
+		if (before && name[first] && strncmp(before, name, first + 1) == 0)
+			name += first + 1;
+		len = strlen(name);
+		if (before)
+			insp_str_addc(ret, ',');
+		if (!before || column + len + 3 > USAGE_COLUMNS) {
+			insp_str_addc(ret, '\n');
+			insp_str_pad(ret, ' ', USAGE_INDENT);
+			column = USAGE_INDENT;
+		} else {
+			insp_str_addc(ret, ' ');
 			column += 2;
 		}
-		insp_str_add(ret, all[i]->name);
+		insp_str_add(ret, name);
 		column += len;
-		n++;
+		before = all[i]->name;
 	}
 	insp_str_addc(ret, '\n');
 }
 
-#define USAGE_COMMAND_LINES 16
-#define USAGE_COLUMNS	    62
-
-/* A summary in the room of one line, cut between words. */
-static void usage_summary(struct insp_str *ret, const char *summary)
-{
-	size_t n = strlen(summary);
-
-	if (n > USAGE_COLUMNS) {
-		for (n = USAGE_COLUMNS - 3; n && summary[n] != ' ';)
-			n--;
-		while (n && (summary[n - 1] == ',' || summary[n - 1] == ':'))
-			n--;
-	}
-	insp_str_addn(ret, summary, n);
-	insp_str_add(ret, summary[n] ? "...\n" : "\n");
-}
-
 void insp_help_usage(struct insp_str *ret)
 {
-	const struct insp_command *const *all = insp_commands();
-	size_t lines = 0;
+	const char *group, *about;
 
 	insp_str_add(ret, "meminspect: what is in the memory of a running process\n\n"
-			  "usage: meminspect COMMAND [options] TARGET    TARGET: PID or process name\n"
-			  "       meminspect attach TARGET               a prompt\n\n");
-	for (size_t i = 0; all[i]; i++)
-		lines += (all[i]->flags & INSP_COMMAND_ONESHOT) != 0;
-	if (lines <= USAGE_COMMAND_LINES) {
-		for (size_t i = 0; all[i]; i++) {
-			if (!(all[i]->flags & INSP_COMMAND_ONESHOT))
-				continue;
-			insp_str_addf(ret, "  %-14s ", all[i]->name);
-			usage_summary(ret, all[i]->summary);
-		}
-	} else {
-		for (size_t i = 0; insp_help_group(i); i++)
-			usage_group(ret, insp_help_group(i));
+			  "usage: meminspect COMMAND [options] TARGET\n"
+			  "TARGET: PID, process name, core file or saved snapshot\n\n");
+	for (size_t i = 0; (group = insp_help_group(i)); i++) {
+		about = group_about(group);
+		insp_str_addf(ret, "  %-8s %s", group, about ? about : "");
+		usage_commands(ret, group);
 	}
-	insp_str_add(ret, "\nexample: meminspect heap summary nginx\n"
-			  "help:    meminspect help, meminspect help COMMAND, man meminspect\n");
+	insp_str_add(ret, "\nexample: meminspect heap summary nginx        a prompt: meminspect attach nginx\n"
+			  "help:    meminspect help [COMMAND], man meminspect\n");
 }
 
 struct args {
