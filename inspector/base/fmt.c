@@ -39,15 +39,19 @@ const char *insp_fmt_bytes(char *buf, uint64_t bytes)
 
 const char *insp_fmt_count(char *buf, uint64_t n)
 {
-	char plain[24], *out = buf;
-	int len = snprintf(plain, sizeof(plain), "%" PRIu64, n);
+	char reversed[32];
+	int len = 0, digits = 0;
 
-	for (int i = 0; i < len; i++) {
-		if (i && (len - i) % 3 == 0)
-			*out++ = ',';
-		*out++ = plain[i];
-	}
-	*out = '\0';
+	do {
+		if (digits && digits % 3 == 0)
+			reversed[len++] = ',';
+		reversed[len++] = (char)('0' + n % 10);
+		n /= 10;
+		digits++;
+	} while (n);
+	for (int i = 0; i < len; i++)
+		buf[i] = reversed[len - 1 - i];
+	buf[len] = '\0';
 	return buf;
 }
 

@@ -47,11 +47,16 @@ struct csv {
 	bool failed; /* memory */
 };
 
+/* Characters that make quotes necessary; the end of the string stops the scan, too. */
+static const bool special[256] = {['\0'] = true, [','] = true, ['"'] = true, ['\r'] = true, ['\n'] = true};
+
 static void quoted(struct insp_out *out, const char *s)
 {
-	size_t n = strlen(s);
+	size_t n = 0;
 
-	if (!s[strcspn(s, ",\"\r\n")] && (n == 0 || (s[0] != ' ' && s[n - 1] != ' '))) {
+	while (!special[(unsigned char)s[n]])
+		n++;
+	if (!s[n] && (n == 0 || (s[0] != ' ' && s[n - 1] != ' '))) {
 		insp_out_add(out, s, n);
 		return;
 	}

@@ -25,6 +25,9 @@ struct json {
 	bool comma[JSON_DEPTH_MAX];	 /* something precedes at this level */
 	char closer[JSON_DEPTH_MAX];	 /* '}' or ']' */
 	struct insp_str notes;		 /* rendered members of "notes" */
+	struct insp_str keys;		 /* of the open table: {"a":  ,"b":  one behind the other */
+	size_t *key_ends;		 /* where each ends in keys; [key_cap] */
+	size_t key_cap;
 };
 
 static void write_str(void *ctx, const char *s, size_t n)
@@ -124,6 +127,22 @@ static void json_f64(struct insp_out *out, double v)
 		insp_out_add(out, buf, (size_t)snprintf(buf, sizeof(buf), "%.9g", v));
 }
 
+/* A string of a cell: mostly plain and short. */
+static void json_string(struct insp_out *out, const char *s)
+{
+	size_t n = 0;
+
+	while ((unsigned char)s[n] >= 0x20 && (unsigned char)s[n] < 0x7f && s[n] != '"' && s[n] != '\\')
+		n++;
+	if (s[n]) {
+		json_quote(write_str, out, s);
+		return;
+	}
+	insp_out_addc(out, '"');
+	insp_out_add(out, s, n);
+	insp_out_addc(out, '"');
+}
+
 static void json_value(struct json *j, enum insp_type type, const struct insp_value *v)
 {
 	switch (v->kind) {
@@ -131,7 +150,7 @@ static void json_value(struct json *j, enum insp_type type, const struct insp_va
 		insp_out_str(j->out, "null");
 		break;
 	case INSP_V_STR:
-		json_quote(write_str, j->out, v->str);
+		json_string(j->out, v->str);
 		break;
 	case INSP_V_U64:
 		if (type == INSP_T_ADDR) {
@@ -187,9 +206,27 @@ static void field(void *state, const char *key, const char *title, enum insp_typ
 	json_value(j, type, value);
 }
 
+/* The text in front of each cell is the same for every row: made once. */
 static void table_begin(void *state, const struct insp_table *table)
 {
+	struct json *j = state;
+
 	list_begin(state, table->key, NULL);
+	if (table->ncolumns > j->key_cap) {
+		size_t *ends = realloc(j->key_ends, table->ncolumns * sizeof(*ends));
+
+		if (!ends) {
+			j->keys.failed = true;
+			return;
+		}
+		j->key_ends = ends;
+		j->key_cap = table->ncolumns;
+	}
+	insp_str_reset(&j->keys);
+	for (size_t i = 0; i < table->ncolumns; i++) {
+		insp_str_addf(&j->keys, "%c\"%s\":", i ? ',' : '{', table->columns[i].key);
+		j->key_ends[i] = j->keys.len;
+	}
 }
 
 static void row(void *state, const struct insp_table *table, const struct insp_value *cells,
@@ -197,19 +234,22 @@ static void row(void *state, const struct insp_table *table, const struct insp_v
 {
 	struct json *j = state;
 	bool tree = false;
+	size_t start = 0;
 
+	if (!insp_str_ok(&j->keys))
+		return;
 	json_key(j, NULL);
-	json_open(j, '{', '}');
 	for (size_t i = 0; i < table->ncolumns; i++) {
-		json_key(j, table->columns[i].key);
+		insp_out_add(j->out, j->keys.s + start, j->key_ends[i] - start);
+		start = j->key_ends[i];
 		json_value(j, table->columns[i].type, &cells[i]);
 		tree |= (table->columns[i].flags & INSP_COL_TREE) != 0;
 	}
 	if (tree) {
-		json_key(j, "depth");
+		insp_out_str(j->out, ",\"depth\":");
 		insp_out_u64(j->out, depth);
 	}
-	json_close(j);
+	insp_out_addc(j->out, '}');
 }
 
 static void table_end(void *state, const struct insp_table *table)
@@ -280,6 +320,8 @@ static void end(void *state, const struct insp_error *err)
 	}
 	json_close(j);
 	insp_out_addc(j->out, '\n');
+	if ((!insp_str_ok(&j->keys) || !insp_str_ok(&j->notes)) && !j->out->err.code)
+		(void)insp_fail(&j->out->err, INSP_E_NOMEM, "out of memory");
 }
 
 static void *open_json(struct insp_out *out, const struct insp_render_options *options)
@@ -299,6 +341,8 @@ static void close_json(void *state)
 	if (!j)
 		return;
 	insp_str_deinit(&j->notes);
+	insp_str_deinit(&j->keys);
+	free(j->key_ends);
 	free(j);
 }
 

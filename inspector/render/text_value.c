@@ -79,12 +79,28 @@ static void signed_value(struct insp_str *str, bool raw, enum insp_type type, in
 	insp_str_add(str, type == INSP_T_DELTA ? insp_fmt_bytes(buf, size) : insp_fmt_count(buf, size));
 }
 
+/* Tables may have millions of rows: no printf for their commonest cells. */
+static void digits(struct insp_str *str, uint64_t v, unsigned base)
+{
+	char buf[24], *p = buf + sizeof(buf);
+
+	do {
+		*--p = "0123456789abcdef"[v % base];
+		v /= base;
+	} while (v);
+	if (base == 16) {
+		*--p = 'x';
+		*--p = '0';
+	}
+	insp_str_addn(str, p, (size_t)(buf + sizeof(buf) - p));
+}
+
 static void number(struct insp_str *str, bool raw, enum insp_type type, uint64_t v)
 {
 	char buf[INSP_FMT_MAX];
 
-	if (raw)
-		insp_str_addf(str, "%" PRIu64, v);
+	if (raw || (v < 1000 && type == INSP_T_COUNT))
+		digits(str, v, 10);
 	else if (type == INSP_T_BYTES)
 		insp_str_add(str, insp_fmt_bytes(buf, v));
 	else if (type == INSP_T_DURATION)
@@ -112,7 +128,7 @@ void insp_text_value(struct insp_str *str, const struct insp_render_options *opt
 		insp_str_addf(str, "%" PRId64, (int64_t)insp_value_u64(value));
 		break;
 	case INSP_T_ADDR:
-		insp_str_addf(str, "%#" PRIx64, insp_value_u64(value));
+		digits(str, insp_value_u64(value), 16);
 		break;
 	case INSP_T_BYTES:
 	case INSP_T_COUNT:
