@@ -32,7 +32,7 @@ while IFS=$'\x1f' read -r name summary help example bare; do
 		if (index($3 " ", name " ") == 1)
 			found = 1
 	} END { exit !found }' tests/golden/cases.tab 2>/dev/null ||
-		grep -qrlE "(^|[^a-z])$name([^a-z]|\$)" tests/live --include='*.sh' --include='*.c' ||
+		grep -qrlE "(^|[^a-z])$name([^a-z]|\$)" tests/live --include='*.sh' --include='*.exp' --include='*.c' ||
 		problem "$name" "no test runs it: add a row to tests/golden/cases.tab"
 done < <(tr '\t' '\037' <<<"$table")
 [ $n -gt 0 ] || { echo "the command table is empty"; rc=1; }
