@@ -11,7 +11,8 @@
  * - SEIZE, never ATTACH: ATTACH sends a SIGSTOP that outlives us if we die at the wrong moment.
  * - A stop is looked at (WNOWAIT), never collected: a signal that the target was about to get is
  *   lost when its stop has been collected and we die; left alone, the kernel delivers it.
- * - waitid(P_PID) of each thread, not of any: "any" walks all tracees each time.
+ * - waitid(P_PID) of each thread, not of any: "any" walks all tracees each time. __WNOTHREAD: the
+ *   target may be a child of another thread of ours, which is not what we wait for.
  * - A pass counts as clean only when nothing was new, no SEIZE failed (that thread was exiting, and
  *   what it may have created first shows up in the next pass only), and the count agrees.
  * - Threads asleep in the kernel (state D: disk, vfork, a frozen cgroup) do not stop. They cannot
@@ -27,6 +28,7 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/fmt.h"
 #include "base/vec.h"
@@ -83,13 +85,13 @@ static bool reap(struct insp_tracer *t, int tid)
 {
 	siginfo_t si = {0};
 
-	if (waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL))
+	if (waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD))
 		return errno == ECHILD;
 	if (!si.si_pid || !is_death(&si))
 		return false;
 	/* The leader's end is for its parent to collect, which may be a thread of ours. */
 	if (tid != t->live->pid)
-		(void)waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | __WALL);
+		(void)waitid(P_PID, (id_t)tid, &si, WEXITED | WNOHANG | __WALL | __WNOTHREAD);
 	return true;
 }
 
@@ -112,7 +114,7 @@ bool insp_halt_target_died(struct insp_tracer *t)
 			continue;
 		looked++;
 		if (waitid(P_PID, (id_t)t->tracees[i].tid, &si,
-			   WEXITED | WNOHANG | WNOWAIT | __WALL)) {
+			   WEXITED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD)) {
 			if (errno == ECHILD)
 				return true;
 		} else if (si.si_pid && is_death(&si)) {
@@ -215,6 +217,7 @@ static bool count_agrees(struct insp_tracer *t)
 /* One look at all threads. ret_clean: nothing was new, nothing failed, nothing left out. */
 static int seize_pass(struct insp_tracer *t, bool *ret_clean, struct insp_error *err)
 {
+	struct insp_tracee *leader;
 	bool clean = true;
 	uint32_t nzombies = 0;
 
@@ -228,15 +231,27 @@ static int seize_pass(struct insp_tracer *t, bool *ret_clean, struct insp_error 
 			nzombies++;
 			break;
 		case SEIZE_NEW:
+			clean = false;
+			break;
 		case SEIZE_FAILED:
 			clean = false;
+			t->nfailed++;
 			break;
 		case SEIZE_ERROR:
 			return err->code;
 		}
 	}
 	t->nzombies = nzombies;
-	*ret_clean = clean && count_agrees(t);
+	if (clean && !count_agrees(t)) {
+		clean = false;
+		t->nfailed++;
+	}
+	/* A thread that we have not seen yet may have executed a program: then its number is the
+	   leader's now, which we had seized. */
+	leader = insp_halt_find(t, t->live->pid);
+	if (leader && leader->phase != INSP_TRACEE_DEAD && reap(t, leader->tid))
+		leader->phase = INSP_TRACEE_DEAD;
+	*ret_clean = clean && (!leader || leader->phase != INSP_TRACEE_DEAD || nzombies);
 	return 0;
 }
 
@@ -280,7 +295,8 @@ static int wait_for(struct insp_tracer *t, struct insp_tracee *tracee, struct in
 		siginfo_t si = {0};
 		uint64_t now;
 
-		if (!waitid(P_PID, (id_t)tracee->tid, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL)) {
+		if (!waitid(P_PID, (id_t)tracee->tid, &si,
+			    WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD)) {
 			t->steps++;
 			if (!is_death(&si))
 				note_stop(t, tracee, &si);
@@ -357,6 +373,9 @@ int insp_halt_stop(struct insp_tracer *t, struct insp_error *err)
 					 t->live->pid);
 		if (insp_now_ns() > t->deadline_ns)
 			return over_time(t, err);
+		/* Threads on their way out need a CPU for it, which a real-time thread would keep. */
+		if (t->nfailed)
+			(void)usleep(t->nfailed < 100 ? 20 : 200);
 	}
 	if (!any_alive(t))
 		return insp_fail(err, INSP_E_GONE, "process %d has ended", t->live->pid);
@@ -435,9 +454,11 @@ void insp_halt_detach_all(struct insp_tracer *t)
 
 void insp_halt_kill(int tid)
 {
-	siginfo_t si;
+	siginfo_t si = {0};
 
 	(void)kill(tid, SIGKILL);
-	while (waitid(P_PID, (id_t)tid, &si, WEXITED | __WALL) && errno == EINTR)
-		;
+	/* The stop that it was in may be reported first. */
+	while (!is_death(&si))
+		if (waitid(P_PID, (id_t)tid, &si, WEXITED | __WALL | __WNOTHREAD) && errno != EINTR)
+			break;
 }

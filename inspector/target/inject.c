@@ -440,7 +440,8 @@ static int wait_stop(const struct job *j, int *ret_sig, int *ret_event, struct i
 	for (;;) {
 		siginfo_t si = {0};
 
-		if (!waitid(P_PID, (id_t)j->tid, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL)) {
+		if (!waitid(P_PID, (id_t)j->tid, &si,
+			    WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD)) {
 			if (si.si_code != CLD_TRAPPED && si.si_code != CLD_STOPPED)
 				break;
 			*ret_sig = si.si_status & 0xff;

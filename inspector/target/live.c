@@ -39,7 +39,8 @@
 #include "target/tracer.h"
 #include "target/usage.h"
 
-#define OPEN_TRIES 20
+#define OPEN_TRIES  20
+#define CHECK_TRIES 6
 
 static bool live_claims(const char *spec)
 {
@@ -186,7 +187,6 @@ int insp_live_open(int pid, struct insp_live **ret, struct insp_error *err)
 	live->pid = pid;
 	live->proc_fd = live->vm_fd = live->task_fd = live->mem_fd = live->pagemap_fd = -1;
 	live->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	/* In the middle of an exec a process looks for a moment as if it had ended. */
 	for (int i = 0; i < OPEN_TRIES; i++) {
 		rc = open_files(live, err);
 		if (rc != INSP_E_GONE || kill(pid, 0))
@@ -207,8 +207,15 @@ static int live_open(struct insp_target *target, const char *spec, struct insp_e
 	struct insp_live *live;
 	int pid, rc = insp_live_find(spec, &pid, err);
 
-	if (!rc)
+	if (rc)
+		return rc;
+	/* In the middle of an exec a process looks for a moment as if it had ended. */
+	for (int i = 0; i < CHECK_TRIES; i++) {
 		rc = insp_live_check(pid, err);
+		if (rc != INSP_E_GONE)
+			break;
+		(void)usleep(500);
+	}
 	if (!rc)
 		rc = insp_live_open(pid, &live, err);
 	if (rc)

@@ -99,7 +99,7 @@ static int wait_born(struct insp_tracer *t, int child, struct insp_error *err)
 {
 	siginfo_t si;
 
-	while (waitid(P_PID, (id_t)child, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL))
+	while (waitid(P_PID, (id_t)child, &si, WEXITED | WSTOPPED | WNOWAIT | __WALL | __WNOTHREAD))
 		if (insp_now_ns() > t->deadline_ns)
 			return insp_fail(err, INSP_E_BUDGET, "the time for the stop ran out");
 	if (si.si_code != CLD_TRAPPED && si.si_code != CLD_STOPPED)

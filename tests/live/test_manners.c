@@ -265,7 +265,7 @@ static void *exec_again(void *arg)
 	(void)arg;
 	usleep(2000);
 	execv("/proc/self/exe", argv);
-	_exit(3);
+	_exit(100 + errno);
 }
 
 static int exec_again_main(void)
@@ -274,7 +274,8 @@ static int exec_again_main(void)
 	for (int i = 0; i < 8; i++) {
 		pthread_t thread;
 
-		if (pthread_create(&thread, NULL, i ? spin_exec : exec_again, NULL))
+		/* The last one executes: meanwhile, no thread can be created (EAGAIN). */
+		if (pthread_create(&thread, NULL, i < 7 ? spin_exec : exec_again, NULL))
 			return 3;
 	}
 	for (;;)
@@ -296,8 +297,12 @@ static void stop__survives_exec(void **state)
 		struct insp_error err = {0};
 		uint64_t start = insp_now_ns();
 
-		if (insp_target_open_with(&insp_target_live, spec, NULL, &target, &err))
-			fail_msg("open: %s", err.msg);
+		if (insp_target_open_with(&insp_target_live, spec, NULL, &target, &err)) {
+			int status = 0;
+
+			(void)waitpid(pid, &status, WNOHANG);
+			fail_msg("round %d, status %#x: open: %s", i, status, err.msg);
+		}
 		if (!target->ops->stop(target, &options, &err)) {
 			stopped++;
 			(void)resume(target);
