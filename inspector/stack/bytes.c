@@ -120,10 +120,16 @@ static bool by_frame_pointer(struct insp_stack *s, const struct insp_cursor *at,
 			     struct insp_cursor *ret)
 {
 	uint64_t words[2];
+	bool chained;
 
 	if (at->bp < at->sp || at->bp - at->sp > FRAME_MAX || at->bp & 7 ||
-	    !insp_stack_is_code(s, at->pc) || !insp_stack_read(s, at->bp, words, sizeof(words)) ||
-	    !insp_stack_after_call(s, words[1]))
+	    !insp_stack_is_code(s, at->pc) || !insp_stack_read(s, at->bp, words, sizeof(words)))
+		return false;
+	/* Interpreters push the address to go on at and jump: no call stands in front of it. Then the
+	   next link must look right. */
+	chained = words[0] > at->bp && words[0] - at->bp <= FRAME_MAX && !(words[0] & 7) &&
+		  insp_stack_is_own(s, words[0]);
+	if (!insp_stack_after_call(s, words[1]) && !(chained && insp_stack_is_code(s, words[1])))
 		return false;
 	*ret = (struct insp_cursor){.pc = words[1], .sp = at->bp + 16, .bp = words[0]};
 	return true;
