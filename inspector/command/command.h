@@ -54,7 +54,7 @@ struct insp_option {
 	const char *choices;	  /* CHOICE: "size|addr|state" */
 	size_t offset;		  /* in the command's args struct */
 	bool required;		  /* positional only */
-	bool rest;		  /* last positional: takes all remaining words, joined by spaces */
+	bool rest;		  /* last positional: takes all remaining words, joined by spaces unless a LIST */
 };
 
 #define INSP_OPTION_END {.name = NULL}

@@ -321,8 +321,13 @@ static int store_rest(const struct insp_option *o, void *args, char *const *word
 		      struct insp_pool *pool, struct insp_error *err)
 {
 	struct insp_str joined = {0};
-	int rc;
+	int rc = 0;
 
+	if (o->type == INSP_OPT_LIST) {
+		for (size_t i = 0; i < n && !rc; i++)
+			rc = insp_option_store(o, args, words[i], pool, err);
+		return rc;
+	}
 	for (size_t i = 0; i < n; i++)
 		insp_str_addf(&joined, "%s%s", i ? " " : "", words[i]);
 	if (insp_str_ok(&joined))

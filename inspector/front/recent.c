@@ -100,6 +100,13 @@ static void note(void *state, enum insp_severity severity, const char *code, con
 	r->sink->note(r->state, severity, code, s);
 }
 
+static int profile(void *state, const struct insp_profile *p, struct insp_error *err)
+{
+	struct insp_recent *r = state;
+
+	return r->sink->profile ? r->sink->profile(r->state, p, err) : 1;
+}
+
 static void end(void *state, const struct insp_error *err)
 {
 	struct insp_recent *r = state;
@@ -119,6 +126,7 @@ static const struct insp_sink recording = {
 	.table_cut = table_cut,
 	.text = text,
 	.note = note,
+	.profile = profile,
 	.end = end,
 };
 

@@ -58,6 +58,17 @@ static int wrong_place(const struct insp_command *command, unsigned where, struc
 	return insp_fail(err, INSP_E_USAGE, "'%s' makes no sense at the prompt", command->name);
 }
 
+/* A format for profiles wants a command that has one. */
+static int check_format(const struct insp_run *run, struct insp_error *err)
+{
+	const struct insp_renderer *renderer = insp_renderer_find(run->settings.format);
+
+	if (renderer && renderer->profile_only && !(run->command->flags & INSP_COMMAND_PROFILE))
+		return insp_fail(err, INSP_E_USAGE, "'%s' has no profile to write as %s: text, json or csv",
+				 run->command->name, renderer->name);
+	return 0;
+}
+
 int insp_run_parse(int argc, char *const *argv, unsigned where, const struct insp_settings *settings,
 		   struct insp_pool *pool, char **ret_target, struct insp_run *ret,
 		   struct insp_error *err)
@@ -88,6 +99,9 @@ int insp_run_parse(int argc, char *const *argv, unsigned where, const struct ins
 	if (rc)
 		return rc;
 	run.args = args;
+	rc = check_format(&run, err);
+	if (rc)
+		return rc;
 	*ret = run;
 	return 0;
 }
@@ -207,6 +221,8 @@ static int run_reported(const struct insp_run *run, struct insp_context *ctx,
 	void *state, *sink_state;
 	int rc, end_rc;
 
+	if (renderer->binary && output->terminal)
+		return insp_fail(err, INSP_E_USAGE, "%s is not for a terminal: -o FILE", renderer->name);
 	insp_output_render_options(output, &run->settings, &options);
 	state = sink_state = renderer->open(&output->out, &options);
 	if (state && recent) {

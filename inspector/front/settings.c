@@ -8,13 +8,13 @@
 
 #define AT(member) .offset = offsetof(struct insp_settings, member)
 
-#define FORMATS	 "text|json|csv"
+#define FORMATS	 "text|json|csv|pprof|folded|flamegraph"
 #define CAPTURES "auto|stop|precopy|fork|live"
 #define COLORS	 "auto|always|never"
 
 const struct insp_option insp_global_options[] = {
 	{.name = "format", .letter = 'f', .type = INSP_OPT_CHOICE, .arg = "FORMAT", .def = "text",
-	 .choices = FORMATS, AT(format), .help = "how to write the result: text, json or csv"},
+	 .choices = FORMATS, AT(format), .help = "how to write the result; the last three for profiles only"},
 	{.name = "output", .letter = 'o', .type = INSP_OPT_FILE, .arg = "FILE", AT(output),
 	 .help = "write the result to FILE, whole or not at all"},
 	{.name = "max-pause", .type = INSP_OPT_DURATION, .arg = "DURATION", AT(max_pause_ns),

@@ -30,6 +30,8 @@ struct insp_renderer {
 	const char *name;	/* "json": the word behind --format */
 	const char *title;	/* one line for help */
 	const char *suffix;	/* of files, without the dot */
+	bool profile_only;	/* of a report it takes the profile alone: for INSP_COMMAND_PROFILE */
+	bool binary;		/* not for a terminal */
 	bool envelope;		/* front/ puts command, target and capture in front of the report */
 	const struct insp_sink *sink;
 	/* Gives the state for the sink; NULL when memory is short. Borrows both. close accepts NULL. */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/vec.h"
+#include "report/profile.h"
 #include "report/sink.h"
 
 #define REPORT_DEPTH_MAX 24
@@ -425,4 +426,31 @@ const char *insp_type_name(enum insp_type type)
 	};
 
 	return names[type];
+}
+
+/* 1: what stands behind it shows tables only. */
+static int send_profile(struct insp_report *r, const struct insp_profile *profile, struct insp_error *err)
+{
+	if (insp_report_failed(r))
+		return 0;
+	return r->sink->profile ? r->sink->profile(r->state, profile, err) : 1;
+}
+
+void insp_report_profile(struct insp_report *r, const struct insp_profile *profile, size_t limit)
+{
+	struct insp_error err = {0};
+	int rc = send_profile(r, profile, &err);
+
+	if (rc > 0)
+		rc = insp_report_profile_tables(r, profile, limit, &err);
+	if (rc < 0)
+		report_fail(r, err.code, err.msg);
+}
+
+void insp_report_profile_only(struct insp_report *r, const struct insp_profile *profile)
+{
+	struct insp_error err = {0};
+
+	if (send_profile(r, profile, &err) < 0)
+		report_fail(r, err.code, err.msg);
 }

@@ -32,7 +32,9 @@ struct insp_value {
 	};
 };
 
-/* No slot may be NULL. state is the renderer's. */
+struct insp_profile;
+
+/* No slot may be NULL but profile. state is the renderer's. */
 struct insp_sink {
 	void (*object_begin)(void *state, const char *key, const char *title);
 	void (*object_end)(void *state);
@@ -49,6 +51,8 @@ struct insp_sink {
 			  uint64_t total, const char *how);
 	void (*text)(void *state, const char *key, const char *text);
 	void (*note)(void *state, enum insp_severity severity, const char *code, const char *text);
+	/* Weighted stacks: 0 taken, 1 "I show tables only", negative: failed. */
+	int (*profile)(void *state, const struct insp_profile *profile, struct insp_error *err);
 	/* The last event. Closes whatever is open; err says why it ended early, NULL: it did not. */
 	void (*end)(void *state, const struct insp_error *err);
 };
