@@ -21,6 +21,7 @@
 #include "base/fmt.h"
 #include "base/utf8.h"
 #include "base/vec.h"
+#include "render/text_map.h"
 
 #define TEXT_DEPTH_MAX 32
 #define INDENT_COLUMNS 2
@@ -40,6 +41,7 @@ struct text {
 	INSP_VEC(struct pair) pairs; /* fields that wait for their neighbours */
 	struct insp_str pairs_text;
 	struct insp_text_table *table;
+	struct insp_text_map *map; /* instead of table, when it is to be drawn */
 	const struct insp_table *heading; /* table whose title is not out yet */
 	struct insp_str scratch;
 	bool failed;
@@ -190,8 +192,12 @@ static void table_begin(void *state, const struct insp_table *table)
 
 	flush_fields(t);
 	insp_text_table_destroy(t->table);
-	t->table = insp_text_table_create(t->out, &t->options, table, t->indent);
-	t->failed |= !t->table;
+	t->table = NULL;
+	if (table->draw == INSP_DRAW_MAP)
+		t->map = insp_text_map_create(t->out, &t->options, t->indent);
+	else
+		t->table = insp_text_table_create(t->out, &t->options, table, t->indent);
+	t->failed |= !t->table && !t->map;
 	t->heading = table;
 }
 
@@ -217,6 +223,8 @@ static void row(void *state, const struct insp_table *table, const struct insp_v
 	if (t->table && !insp_text_table_visible(t->table))
 		return;
 	table_heading(t);
+	if (t->map)
+		insp_text_map_cell(t->map, cells);
 	if (t->table)
 		insp_text_table_row(t->table, cells, depth);
 }
@@ -225,7 +233,9 @@ static void table_end(void *state, const struct insp_table *table)
 {
 	struct text *t = state;
 
-	if (t->table && !insp_text_table_end(t->table) && table->empty) {
+	bool any = (t->table && insp_text_table_end(t->table)) || (t->map && insp_text_map_end(t->map));
+
+	if (!any && table->empty) {
 		table_heading(t);
 		indent(t);
 		insp_out_str(t->out, table->empty);
@@ -233,7 +243,9 @@ static void table_end(void *state, const struct insp_table *table)
 	}
 	t->heading = NULL;
 	insp_text_table_destroy(t->table);
+	insp_text_map_destroy(t->map);
 	t->table = NULL;
+	t->map = NULL;
 }
 
 static void table_cut(void *state, const struct insp_table *table, uint64_t shown, uint64_t total,
@@ -312,6 +324,8 @@ static void end(void *state, const struct insp_error *err)
 	(void)err; /* front/ tells people */
 	if (t->table)
 		(void)insp_text_table_end(t->table);
+	if (t->map)
+		(void)insp_text_map_end(t->map);
 	flush_fields(t);
 	if ((t->failed || !insp_str_ok(&t->pairs_text) || !insp_str_ok(&t->scratch)) &&
 	    !t->out->err.code)
@@ -336,6 +350,7 @@ static void close_text(void *state)
 	if (!t)
 		return;
 	insp_text_table_destroy(t->table);
+	insp_text_map_destroy(t->map);
 	insp_vec_free(&t->pairs);
 	insp_str_deinit(&t->pairs_text);
 	insp_str_deinit(&t->scratch);

@@ -60,11 +60,22 @@ struct insp_column {
 	const char *help; /* one line, for the documentation of the JSON */
 };
 
+/* How a renderer that can draw shows a table; to the others it is one like any other. */
+enum insp_drawing {
+	INSP_DRAW_NONE,
+	/* Cells in rows: columns 0 to 3 are the row's label, the address, the size in bytes, and how
+	   full it is (0..1; unknown: nothing there). Rows with the same label follow each other. */
+	INSP_DRAW_MAP,
+	/* The table, and a treemap of its first column with a title by the first one of bytes. */
+	INSP_DRAW_TREEMAP,
+};
+
 struct insp_table {
 	const char *key, *title; /* title NULL: no heading */
 	const struct insp_column *columns;
 	size_t ncolumns;
 	const char *empty;	 /* what text says when there are no rows; NULL: nothing at all */
+	enum insp_drawing draw;
 };
 
 #define INSP_TABLE(k, t, cols, e)                                           \
