@@ -82,8 +82,13 @@ static const struct insp_column stack_columns[] = {
 	{"unused", "touched, unused now", INSP_T_BYTES, INSP_COL_TOTAL, "resident, and below the stack pointer"},
 };
 
-static const struct insp_table lines_table =
-	INSP_TABLE("lines", NULL, line_columns, "nothing is resident");
+static const struct insp_table lines_table = {
+	.key = "lines",
+	.columns = line_columns,
+	.ncolumns = sizeof(line_columns) / sizeof(line_columns[0]),
+	.empty = "nothing is resident",
+	.draw = INSP_DRAW_TREEMAP,
+};
 
 static void report_lines(struct insp_report *r, const struct insp_books *b)
 {

@@ -8,7 +8,7 @@
 
 #define AT(member) .offset = offsetof(struct insp_settings, member)
 
-#define FORMATS	 "text|json|csv|pprof|folded|flamegraph"
+#define FORMATS	 "text|json|csv|html|pprof|folded|flamegraph"
 #define CAPTURES "auto|stop|precopy|fork|live"
 #define COLORS	 "auto|always|never"
 
