@@ -29,7 +29,7 @@ complain 'unbounded or stateful: banned' <<EOF
 $(calls 'strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|atoll|atof|gets|alloca')
 EOF
 complain 'numbers are parsed by insp_parse_*' <<EOF
-$(calls 'strto(l|ul|ll|ull|d|f|ld|imax|umax)|sscanf' | grep -v '^inspector/base/fmt\.c:\|^inspector/hook/')
+$(calls 'strto(l|ul|ll|ull|d|f|ld|imax|umax)|sscanf' | grep -v '^inspector/base/fmt\.c:\|^inspector/hook/\|^gdbplugin/')
 EOF
 complain 'only front/ talks to people and ends the process' <<EOF
 $(calls 'printf|puts|putchar|perror|exit|_exit|abort|getenv' |

@@ -1,7 +1,6 @@
 # Frames of libc and the kernel's names are not ours to promise.
 /^  #/{
-/(mix\.c|victim\.h):/!d
+/mix\.c:/!d
 }
 s/sleeping in [A-Za-z0-9_.]+/sleeping in KERNEL/
 s/^  #[0-9]+ +([^ ]+) +/  # \1 /
-s/victim\.h:[0-9]+/victim.h:0/
