@@ -441,6 +441,17 @@ static uint64_t skip_unreadable(struct insp_glibc_walk *w, uint64_t addr)
 	return next;
 }
 
+/* The P bit of a bad head says nothing of the chunk before, unless prev_size agrees with it. */
+static void trust_in_use(struct insp_glibc_walk *w, uint64_t addr)
+{
+	const struct insp_chunks *chunks = w->result->chunks;
+	uint64_t before, prev_size, head;
+
+	if (last_addr(w, &before) && chunks->states[chunks->n - 1] == INSP_CHUNK_UNLINKED &&
+	    (!peek(w, addr, &prev_size, &head) || prev_size != addr - before))
+		set_last(w, INSP_CHUNK_INUSE);
+}
+
 /*
  * The head at addr cannot be. Either it was overwritten, or the chunk before it was, and sent us
  * here. If a chain that leads beyond addr starts inside the chunk before, that one is wrong.
@@ -448,6 +459,8 @@ static uint64_t skip_unreadable(struct insp_glibc_walk *w, uint64_t addr)
 static uint64_t skip_bad(struct insp_glibc_walk *w, uint64_t addr, uint64_t head)
 {
 	uint64_t before, next;
+
+	trust_in_use(w, addr);
 
 	if (last_addr(w, &before) && addr - before > GLIBC_MIN_SIZE &&
 	    addr - before <= LOOK_BACK_MAX) {
