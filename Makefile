@@ -178,7 +178,7 @@ fuzz:
 	@BUILD=$(BUILD)-fuzz FUZZ_TIME=$(FUZZ_TIME) tests/fuzz/run.sh
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIB) $(HELP_SRCS:%.c=$(BUILD)/%.o)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lcmocka
 
