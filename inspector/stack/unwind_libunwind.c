@@ -11,8 +11,9 @@
  *     version  frame enc  count enc  table enc  eh_frame ptr  fde count  (start, fde) (start, fde) ...
  *     1        1b         03         3b         pc + int32    uint32     2 * int32 from byte 0
  *
- * Linkers write these encodings and no others. A module without this table (static programs of
- * older compilers, .debug_frame only) is stepped over by frame pointer or by scanning.
+ * Linkers write these encodings and no others. For a module without such a table, symbol/ makes
+ * the pairs from .eh_frame, and the accessor shows them at an address that no target has. One with
+ * .debug_frame only is stepped over by frame pointer or by scanning.
  */
 #include <libunwind.h>
 #include <stdlib.h>
@@ -24,17 +25,42 @@
 #define ENC_DATAREL_SDATA4 0x3b
 #define HEADER_BYTES	   12
 #define ENTRY_BYTES	   8
+/* Of the kernel, so nothing of a target lies there: where our own tables seem to be. */
+#define PAIRS_ADDR	   UINT64_C(0xffff900000000000)
 
 /* Exported by libunwind for remote unwinders, but in no header. */
 int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *info,
 				       unw_proc_info_t *ret, int need_unwind_info, void *arg);
+
+_Static_assert(sizeof(struct insp_fde) == ENTRY_BYTES, "shown to libunwind as it is");
 
 struct state {
 	const struct insp_unwind_env *env;
 	unw_addr_space_t as;
 	struct insp_walk walk;
 	bool no_table; /* for the pc that was asked for last */
+	const struct insp_fde *pairs; /* seen at PAIRS_ADDR by libunwind */
+	size_t npairs;
 };
+
+static bool linker_table(struct insp_symbols *symbols, const struct insp_unwind_table *table,
+			 unw_dyn_info_t *ret)
+{
+	uint8_t head[HEADER_BYTES];
+	uint32_t count;
+
+	if (table->size_bytes < HEADER_BYTES ||
+	    insp_symbols_read(symbols, table->eh_frame_hdr, head, sizeof(head)))
+		return false;
+	memcpy(&count, head + 8, sizeof(count));
+	if (head[0] != 1 || head[2] != ENC_UDATA4 || head[3] != ENC_DATAREL_SDATA4 || !count ||
+	    count > (table->size_bytes - HEADER_BYTES) / ENTRY_BYTES)
+		return false;
+	ret->u.rti.segbase = table->eh_frame_hdr;
+	ret->u.rti.table_data = table->eh_frame_hdr + HEADER_BYTES;
+	ret->u.rti.table_len = (unw_word_t)count * ENTRY_BYTES / sizeof(unw_word_t);
+	return true;
+}
 
 static int search_table(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *ret,
 			int need_unwind_info, struct state *state)
@@ -42,24 +68,23 @@ static int search_table(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *ret
 	struct insp_symbols *symbols = state->env->symbols;
 	const struct insp_module *module = insp_modules_find(insp_symbols_modules(symbols), ip);
 	struct insp_unwind_table table;
-	uint8_t head[HEADER_BYTES];
 	unw_dyn_info_t info;
-	uint32_t count;
 
-	if (!module || insp_symbols_unwind_table(symbols, module, &table) ||
-	    insp_symbols_read(symbols, table.eh_frame_hdr, head, sizeof(head)))
-		return -UNW_ENOINFO;
-	memcpy(&count, head + 8, sizeof(count));
-	if (head[0] != 1 || head[2] != ENC_UDATA4 || head[3] != ENC_DATAREL_SDATA4 || !count ||
-	    count > (table.size_bytes - HEADER_BYTES) / ENTRY_BYTES)
+	if (!module || insp_symbols_unwind_table(symbols, module, &table))
 		return -UNW_ENOINFO;
 	memset(&info, 0, sizeof(info));
 	info.format = UNW_INFO_FORMAT_REMOTE_TABLE;
 	info.start_ip = table.start;
 	info.end_ip = table.end;
-	info.u.rti.segbase = table.eh_frame_hdr;
-	info.u.rti.table_data = table.eh_frame_hdr + HEADER_BYTES;
-	info.u.rti.table_len = (unw_word_t)count * ENTRY_BYTES / sizeof(unw_word_t);
+	if (table.npairs) {
+		state->pairs = table.pairs;
+		state->npairs = table.npairs;
+		info.u.rti.segbase = table.base;
+		info.u.rti.table_data = PAIRS_ADDR;
+		info.u.rti.table_len = table.npairs;
+	} else if (!linker_table(symbols, &table, &info)) {
+		return -UNW_ENOINFO;
+	}
 	return UNW_OBJ(dwarf_search_unwind_table)(as, ip, &info, ret, need_unwind_info, state);
 }
 
@@ -87,8 +112,13 @@ static int get_dyn_info_list_addr(unw_addr_space_t as, unw_word_t *ret, void *ar
 static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *value, int write, void *arg)
 {
 	struct state *state = arg;
+	uint64_t pair = (addr - PAIRS_ADDR) / ENTRY_BYTES;
 
 	(void)as;
+	if (!write && addr >= PAIRS_ADDR && pair < state->npairs && !(addr % ENTRY_BYTES)) {
+		memcpy(value, &state->pairs[pair], sizeof(*value));
+		return 0;
+	}
 	if (write || !insp_stack_read(&state->walk.stack, addr, value, sizeof(*value)))
 		return -UNW_EINVAL;
 	return 0;

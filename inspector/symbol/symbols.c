@@ -160,6 +160,7 @@ void insp_symbols_destroy(struct insp_symbols *s)
 	for (size_t i = 0; s->items && i < s->modules->n; i++) {
 		insp_dwarf_destroy(s->items[i].dwarf);
 		insp_vec_free(&s->items[i].symtab);
+		insp_vec_free(&s->items[i].fdes);
 	}
 	if (s->dwfl)
 		dwfl_end(s->dwfl);
@@ -360,18 +361,18 @@ int insp_symbols_unwind_table(struct insp_symbols *s, const struct insp_module *
 
 	if (!elf || elf_getphdrnum(elf, &n))
 		return INSP_E_NOTFOUND;
-	for (size_t i = 0; i < n; i++) {
-		if (!gelf_getphdr(elf, (int)i, &p) || p.p_type != PT_GNU_EH_FRAME)
-			continue;
-		*ret = (struct insp_unwind_table){
-			.eh_frame_hdr = p.p_vaddr + bias,
-			.size_bytes = p.p_memsz,
-			.start = module->start,
-			.end = module->end,
-		};
-		return 0;
-	}
-	return INSP_E_NOTFOUND;
+	*ret = (struct insp_unwind_table){.start = module->start, .end = module->end};
+	for (size_t i = 0; i < n; i++)
+		if (gelf_getphdr(elf, (int)i, &p) && p.p_type == PT_GNU_EH_FRAME) {
+			ret->eh_frame_hdr = p.p_vaddr + bias;
+			ret->size_bytes = p.p_memsz;
+			return 0;
+		}
+	insp_fde_table_load(&m->fdes, elf, bias);
+	ret->base = m->fdes.base;
+	ret->pairs = m->fdes.items;
+	ret->npairs = m->fdes.n;
+	return m->fdes.n ? 0 : INSP_E_NOTFOUND;
 }
 
 /* Bytes of a segment that the program cannot write to, from the ELF file. */

@@ -78,11 +78,20 @@ struct Dwfl;
 struct Dwfl *insp_symbols_dwfl(struct insp_symbols *symbols);
 void **insp_symbols_slot(struct insp_symbols *symbols);
 
-/* Where a module's unwind table lies in the target, and the bytes of the file: for an unwinder
-   that searches the table itself. All views. INSP_E_NOTFOUND. */
+/*
+ * A module's table of unwind rules, sorted by function: for an unwinder that searches it itself.
+ * Either the linker's, in the target, or, where there is none, pairs made from .eh_frame: a view.
+ * INSP_E_NOTFOUND when there is neither.
+ */
+struct insp_fde {
+	int32_t start, fde; /* relative to base */
+};
 struct insp_unwind_table {
-	uint64_t eh_frame_hdr, size_bytes; /* address in the target */
-	uint64_t start, end;		   /* of the module's code */
+	uint64_t eh_frame_hdr, size_bytes; /* address in the target, and size; 0: none */
+	uint64_t start, end;		   /* of the module */
+	uint64_t base;			   /* address in the target that pairs are relative to */
+	const struct insp_fde *pairs;
+	size_t npairs;
 };
 int insp_symbols_unwind_table(struct insp_symbols *symbols, const struct insp_module *module,
 			      struct insp_unwind_table *ret) insp_must_check;

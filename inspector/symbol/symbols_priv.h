@@ -4,6 +4,7 @@
  *
  *     symbols.c      the Dwfl, files of modules, everything public
  *     symtab.c       symbol tables, sorted
+ *     fde_table.c    unwind rules, sorted, for modules without such a table
  *     scopes.c       DWARF: pc -> compilation unit -> function -> inlined calls -> lines
  *     dwarf_types.c  DWARF: struct -> member -> offset
  *     modules.c      mappings -> modules
@@ -44,6 +45,14 @@ struct insp_dwarf;
 struct insp_dwarf *insp_dwarf_create(Dwarf *dwarf, uint64_t bias);
 void insp_dwarf_destroy(struct insp_dwarf *dwarf);
 
+/* Invariant: sorted by start. */
+struct insp_fde_table {
+	struct insp_fde *items;
+	size_t n, cap;
+	uint64_t base;
+	bool loaded;
+};
+
 struct insp_symbols_module {
 	struct insp_symbols *owner;
 	const struct insp_module *module;
@@ -51,6 +60,7 @@ struct insp_symbols_module {
 	Dwfl_Module *dwfl;
 	uint8_t *image;		/* the file rebuilt from memory, or NULL */
 	struct insp_symtab symtab;
+	struct insp_fde_table fdes;
 	struct insp_dwarf *dwarf;
 	bool dwarf_tried;
 };
@@ -59,6 +69,9 @@ struct insp_symbols_module {
 void insp_symtab_load(struct insp_symtab *symtab, Dwfl_Module *dwfl);
 const struct insp_sym *insp_symtab_at(const struct insp_symtab *symtab, uint64_t addr);
 const struct insp_sym *insp_symtab_find(const struct insp_symtab *symtab, const char *name);
+
+/* fde_table.c */
+void insp_fde_table_load(struct insp_fde_table *table, Elf *elf, uint64_t bias);
 
 /* scopes.c */
 struct insp_call {

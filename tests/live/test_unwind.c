@@ -290,6 +290,7 @@ static void unwind__reads_static_programs(void **state)
 {
 	(void)state;
 	check_victim("frames-static", "libdw", false);
+	check_victim("frames-static", "libunwind", false);
 }
 
 static void unwind__reads_musl_programs(void **state)
