@@ -93,6 +93,20 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column totals_fields[] = {
+	{"fragmentation", NULL, INSP_T_RATIO, 0, "of the resident heap: the part that is not in use"},
+	{"resident", NULL, INSP_T_BYTES, 0, "resident bytes of all heaps"},
+	{"unused", NULL, INSP_T_BYTES, 0, "of them, not in use"},
+	{"largest_free", NULL, INSP_T_BYTES, 0, "largest free chunk"},
+	{"exact", NULL, INSP_T_BOOL, 0, "pages were looked at one by one; false: estimated"},
+};
+static const struct insp_table totals_doc = INSP_TABLE("totals", NULL, totals_fields, NULL);
+static const struct insp_table arenas_doc = INSP_TABLE("arenas", NULL, arena_columns, NULL);
+static const struct insp_table pages_doc = INSP_TABLE("pages", NULL, fill_columns, NULL);
+static const struct insp_table *const tables[] = {
+	&totals_doc, &arenas_doc, &pages_doc, NULL,
+};
+
 const struct insp_command insp_cmd_heap_fragmentation = {
 	.name = "heap fragmentation",
 	.group = "heap",
@@ -107,5 +121,6 @@ const struct insp_command insp_cmd_heap_fragmentation = {
 	.example = "heap fragmentation",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -191,6 +191,20 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return 0;
 }
 
+static const struct insp_column totals_fields[] = {
+	{"pinned", NULL, INSP_T_BYTES, 0, "free bytes on resident pages that hold a chunk in use"},
+	{"free_pages", NULL, INSP_T_BYTES, 0, "free bytes on pages of their own"},
+	{"exact", NULL, INSP_T_BOOL, 0, "pages were looked at one by one; false: estimated"},
+};
+static const struct insp_table totals_doc = INSP_TABLE("totals", NULL, totals_fields, NULL);
+static const struct insp_table groups_doc = INSP_TABLE("groups", NULL, group_columns, NULL);
+static const struct insp_table tops_doc = INSP_TABLE("tops", NULL, top_columns, NULL);
+static const struct insp_table heaps_doc = INSP_TABLE("heaps", NULL, heap_columns, NULL);
+static const struct insp_table pins_doc = INSP_TABLE("pins", NULL, pin_columns, NULL);
+static const struct insp_table *const tables[] = {
+	&totals_doc, &groups_doc, &tops_doc, &heaps_doc, &pins_doc, NULL,
+};
+
 const struct insp_command insp_cmd_heap_pins = {
 	.name = "heap pins",
 	.group = "heap",
@@ -208,5 +222,6 @@ const struct insp_command insp_cmd_heap_pins = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
+	.tables = tables,
 	.run = run,
 };

@@ -407,12 +407,12 @@ static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
 
 static const struct insp_column groups_fields[] = {
 	{"count", NULL, INSP_T_COUNT, 0, "threads with this stack"},
-	{"cpu_ns", NULL, INSP_T_DURATION, 0, "time on the CPU of all of them"},
+	{"cpu_total_ns", NULL, INSP_T_DURATION, 0, "time on the CPU of all of them"},
 	{"place", NULL, INSP_T_STR, 0, "where they stand, in one line"},
 	{"truncated", NULL, INSP_T_BOOL, 0, "the stack was deeper than was unwound"},
-	{"tids", NULL, INSP_T_STR, 0, "their ids"},
-	{"state", NULL, INSP_T_STR, 0, "their states"},
-	{"waits_for", NULL, INSP_T_STR, 0, "lock, descriptor or time that they wait for"},
+	{"tids_text", NULL, INSP_T_STR, 0, "their ids, for people; the table threads has them one by one"},
+	{"state_text", NULL, INSP_T_STR, 0, "their states, for people"},
+	{"waits_text", NULL, INSP_T_STR, 0, "lock, descriptor or time that they wait for, for people"},
 	{"end_reason", NULL, INSP_T_STR, 0, "why unwinding stopped before the bottom"},
 };
 static const struct insp_table groups_doc = INSP_TABLE("groups", NULL, groups_fields, NULL);

@@ -72,15 +72,18 @@ static void usage_commands(struct insp_str *ret, const char *group)
 	for (size_t i = 0; all[i]; i++) {
 		const char *name = all[i]->name;
 		size_t first = strcspn(name, " "), len;
+		bool apart = false;
 
 		if (strcmp(all[i]->group, group) != 0 || !(all[i]->flags & INSP_COMMAND_ONESHOT))
 			continue;
 		if (before && name[first] && strncmp(before, name, first + 1) == 0)
 			name += first + 1;
+		else
+			apart = before && strchr(before, ' '); /* not "heap profile" */
 		len = strlen(name);
-		if (before)
+		if (before && !apart)
 			insp_str_addc(ret, ',');
-		if (!before || column + len + 3 > USAGE_COLUMNS) {
+		if (!before || apart || column + len + 3 > USAGE_COLUMNS) {
 			insp_str_addc(ret, '\n');
 			insp_str_pad(ret, ' ', USAGE_INDENT);
 			column = USAGE_INDENT;
