@@ -2,8 +2,20 @@
 #include "context.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/fmt.h"
+
+/* The number that text begins with; 0 when it does not. */
+static int leading_number(const char *text)
+{
+	char digits[12];
+	uint64_t v = 0;
+
+	text += strspn(text, " ");
+	snprintf(digits, sizeof(digits), "%.*s", (int)strspn(text, "0123456789"), text);
+	return !insp_parse_u64(digits, &v, NULL) && v <= INT32_MAX ? (int)v : 0;
+}
 
 /*
  *   Num  Description       Connection           Executable
@@ -24,9 +36,9 @@ void gdb_context_inferiors(struct gdb_context *ctx, char *text)
 
 		if (line[0] != '*')
 			continue;
-		ctx->inferior = (int)strtol(line + 1, NULL, 10);
+		ctx->inferior = leading_number(line + 1);
 		if (process)
-			ctx->pid = (int)strtol(process + 8, NULL, 10);
+			ctx->pid = leading_number(process + 8);
 		if (!strncmp(line, "*", 1) && strstr(line, "<null>") && !process)
 			return;
 		if (paren && !strncmp(paren, "(native)", 8))
@@ -60,7 +72,9 @@ void gdb_context_files(struct gdb_context *ctx, char *text)
 /* "rw-p" in the column that GDB 12 and later have. */
 static int perms(const char *word, uint32_t *ret)
 {
-	if (strlen(word) != 4 || !strchr("r-", word[0]) || !strchr("w-", word[1]) ||
+	size_t n = strcspn(word, " \t");
+
+	if (n != 4 || !strchr("r-", word[0]) || !strchr("w-", word[1]) ||
 	    !strchr("x-", word[2]) || !strchr("ps", word[3]))
 		return 0;
 	*ret = (word[0] == 'r' ? MEMINSPECT_READ : 0) | (word[1] == 'w' ? MEMINSPECT_WRITE : 0) |
@@ -79,22 +93,23 @@ void gdb_context_mappings(char *text, void (*add)(void *to, const struct meminsp
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
 		struct meminspect_region r = {.size_bytes = sizeof(r)};
-		char word[8] = "";
-		unsigned long long start, end, size, offset;
-		int used = 0;
+		uint64_t size, *const columns[] = {&r.start, &r.end, &size, &r.offset};
+		char *rest = line, *word = NULL;
+		size_t i = 0;
 
-		if (sscanf(line, " %llx %llx %llx %llx%n", &start, &end, &size, &offset, &used) != 4 ||
-		    start >= end)
+		for (; i < 4; i++) {
+			word = strtok_r(i ? NULL : line, " \t", &rest);
+			if (!word || insp_parse_u64(word, columns[i], NULL))
+				break;
+		}
+		if (i < 4 || r.start >= r.end)
 			continue;
-		r.start = start;
-		r.end = end;
-		r.offset = offset;
+		rest += strspn(rest, " \t");
 		r.prot = MEMINSPECT_READ | MEMINSPECT_WRITE; /* what GDB before 12 does not say */
-		line += used;
-		if (sscanf(line, " %7s%n", word, &used) == 1 && perms(word, &r.prot))
-			line += used;
-		line += strspn(line, " \t");
-		r.name = *line ? line : NULL;
+		if (perms(rest, &r.prot))
+			rest += 4;
+		rest += strspn(rest, " \t");
+		r.name = *rest ? rest : NULL;
 		add(to, &r);
 	}
 }

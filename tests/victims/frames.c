@@ -14,7 +14,11 @@
 
 #include "victim.h"
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 #define INLINE	 static inline __attribute__((always_inline))
 
 enum place { FUTEX, SIGNAL, ALTSTACK, NULLCALL, QSORT, VDSO, PLT, JIT, JIT_RBP, DEEP, WIDE, NPLACES };
