@@ -426,7 +426,7 @@ static void complete__offers_what_may_follow(void **state)
 	expect_offers(f, "maps ", "--wr", "--writable");
 	expect_offers(f, "maps ", "--for", "--format");
 	expect_offers(f, "maps ", "--no-p", "--no-pager");
-	expect_offers(f, "maps --format ", "", "text json csv");
+	expect_offers(f, "maps --format ", "te", "text");
 	expect_offers(f, "maps -f ", "j", "json");
 	expect_offers(f, "maps -o ", "", "+files");
 	expect_offers(f, "maps | less > ", "x", "+files");
