@@ -56,7 +56,9 @@ bool insp_stack_read(struct insp_stack *s, uint64_t addr, void *buf, size_t size
 	r = insp_regions_find(s->env->regions, addr + n);
 	if (!r || insp_symbols_read(s->env->symbols, addr + n, (char *)buf + n, size_bytes - n))
 		return false;
-	if (r->prot & INSP_PROT_WRITE && !(r->prot & INSP_PROT_EXEC) && !s->held)
+	/* Data of a module is no stack: unwinders read pointers to personality routines there. */
+	if (insp_region_anonymous(r) && r->prot & INSP_PROT_WRITE && !(r->prot & INSP_PROT_EXEC) &&
+	    !s->held)
 		s->torn = true;
 	return true;
 }

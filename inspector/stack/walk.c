@@ -73,6 +73,9 @@ bool insp_walk_frame(struct insp_walk *walk, const struct insp_cursor *at)
 		walk->skip = false;
 	else if (!check_frame(walk, at))
 		return false;
+	/* The kernel's frame is always the same, whatever tables say or fail to say about it. */
+	if (walk->frames->items[walk->frames->n - 1].flags & INSP_FRAME_SIGNAL)
+		return false;
 	/* Outside of modules there are no tables, and unwinders follow anything that might be a frame
 	   pointer; insp_stack_step looks closer. */
 	return insp_modules_find(insp_symbols_modules(walk->stack.env->symbols), at->pc);
@@ -108,8 +111,8 @@ static void start_at(struct insp_walk *walk, const struct insp_cursor *at)
 
 /*
  * What a signal interrupted, from the frame that the kernel made: when the trampoline runs, the
- * stack pointer is at a struct ucontext. For C libraries without unwind tables there, and for
- * jumps to address zero, which libdw takes for the bottom.
+ * stack pointer is at a struct ucontext. Tables are not asked: some C libraries have none there,
+ * and libdw takes a jump to address zero for the bottom.
  *
  *     0 flags, link, stack   40 r8 .. r15   104 rdi rsi rbp rbx rdx rax rcx rsp rip
  */

@@ -306,6 +306,8 @@ static void unwind__reads_musl_programs(void **state)
 	s = start(victim_path("frames-musl"), NULL);
 	unwind_with(s, "libdw");
 	check_chains(s);
+	unwind_with(s, "libunwind");
+	check_chains(s);
 	end(s);
 }
 
@@ -318,6 +320,31 @@ static void unwind__repeats_itself(void **state)
 	unwind_with(s, "libunwind");
 	unwind_with(s, "libdw");
 	check_frames(s, true);
+	end(s);
+}
+
+/* Not only in the functions of the victim: every frame. */
+static void unwind__has_two_equal_opinions(void **state)
+{
+	struct subject *s = start(victim_path("locks"), NULL);
+	struct insp_thread *first;
+
+	(void)state;
+	unwind_with(s, "libdw");
+	first = insp_pool_memdup(s->pool, s->threads.items, s->threads.n * sizeof(*first));
+	assert_non_null(first);
+	unwind_with(s, "libunwind");
+	for (size_t i = 0; i < s->threads.n; i++) {
+		const struct insp_frames *a = &first[i].frames, *b = &s->threads.items[i].frames;
+
+		assert_true(a->n > 3);
+		assert_int_equal(a->n, b->n);
+		for (size_t k = 0; k < a->n; k++) {
+			assert_true(a->items[k].pc == b->items[k].pc);
+			assert_true(a->items[k].sp == b->items[k].sp);
+			assert_int_equal(a->items[k].flags, b->items[k].flags);
+		}
+	}
 	end(s);
 }
 
@@ -415,6 +442,7 @@ int main(void)
 		cmocka_unit_test(unwind__reads_static_programs),
 		cmocka_unit_test(unwind__reads_musl_programs),
 		cmocka_unit_test(unwind__repeats_itself),
+		cmocka_unit_test(unwind__has_two_equal_opinions),
 		cmocka_unit_test(unwind__demangles_cxx),
 		cmocka_unit_test(unwind__reads_deleted_programs),
 		cmocka_unit_test(modules__know_the_program),
