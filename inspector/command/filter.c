@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * filter: recursive descent into a tree of nodes. Comparisons of names (types, sites) are made
+ * once for each different number and remembered, for millions of chunks share a few names.
+ */
+#include "command/filter.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fmt.h"
+#include "command/held.h"
+#include "site/sites.h"
+
+#define DEPTH_MAX 100 /* of parentheses and nots: it is typed by people */
+#define WORD_MAX  256
+
+enum field { SIZE, USABLE, ADDR, AGE, STATE, ARENA, REACH, TYPE, SITE, N_FIELDS };
+enum op { EQ, NE, LT, LE, GT, GE, PART, NO_PART };
+enum kind { AND, OR, NOT, TEST };
+
+static const char *const fields[N_FIELDS] = {"size",  "usable", "addr", "age", "state",
+					     "arena", "reach",  "type", "site"};
+
+struct node {
+	enum kind kind;
+	struct node *a, *b; /* of AND, OR; NOT: a */
+	enum field field;
+	enum op op;
+	uint64_t number;
+	const char *text;
+	uint8_t *known; /* by number of type or site: 0 not asked yet, 1 no, 2 yes */
+	size_t nknown;
+};
+
+struct insp_filter {
+	const struct insp_context *ctx;
+	struct insp_typing *types;
+	const struct insp_leaks *leaks;
+	struct node *root;
+
+};
+
+struct parser {
+	struct insp_filter *filter;
+	const char *text, *at;
+	struct insp_error *err;
+	unsigned depth;
+	int rc;
+};
+
+static void *fail(struct parser *p, const char *expected)
+{
+	if (!p->rc)
+		p->rc = insp_fail(p->err, INSP_E_USAGE, "filter '%s': %s expected at '%s'", p->text,
+				  expected, *p->at ? p->at : "the end");
+	return NULL;
+}
+
+static struct node *make(struct parser *p, enum kind kind)
+{
+	struct node *n = insp_pool_alloc(p->filter->ctx->pool, sizeof(*n));
+
+	if (n)
+		n->kind = kind;
+	else
+		p->rc = insp_fail(p->err, INSP_E_NOMEM, "out of memory");
+	return n;
+}
+
+static void skip_space(struct parser *p)
+{
+	while (isspace((unsigned char)*p->at))
+		p->at++;
+}
+
+/* A sign, or a word followed by something that is none. */
+static bool take(struct parser *p, const char *token)
+{
+	size_t n = strlen(token);
+
+	skip_space(p);
+	if (strncasecmp(p->at, token, n) != 0)
+		return false;
+	if (isalpha((unsigned char)token[0]) && (isalnum((unsigned char)p->at[n]) || p->at[n] == '_'))
+		return false;
+	p->at += n;
+	return true;
+}
+
+static bool read_field(struct parser *p, enum field *ret)
+{
+	for (int f = 0; f < N_FIELDS; f++)
+		if (take(p, fields[f])) {
+			*ret = (enum field)f;
+			return true;
+		}
+	fail(p, "one of size, usable, addr, age, state, arena, reach, type, site");
+	return false;
+}
+
+static bool read_op(struct parser *p, bool text, enum op *ret)
+{
+	static const struct {
+		const char *sign;
+		enum op op;
+	} ops[] = {{"==", EQ}, {"=", EQ}, {"!=", NE}, {"<=", LE}, {">=", GE},
+		   {"<", LT},  {">", GT}, {"~", PART}, {"!~", NO_PART}};
+
+	for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+		bool for_text = ops[i].op == PART || ops[i].op == NO_PART;
+		bool for_number = ops[i].op >= LT && ops[i].op <= GE;
+
+		if ((text && for_number) || (!text && for_text) || !take(p, ops[i].sign))
+			continue;
+		*ret = ops[i].op;
+		return true;
+	}
+	fail(p, text ? "one of = != ~ !~" : "one of = != < <= > >=");
+	return false;
+}
+
+/* A word up to space or parenthesis, or something in quotes. */
+static bool read_value(struct parser *p, char *buf, size_t size)
+{
+	size_t n = 0;
+	char quote = 0;
+
+	skip_space(p);
+	if (*p->at == '"' || *p->at == '\'')
+		quote = *p->at++;
+	while (*p->at && n + 1 < size &&
+	       (quote ? *p->at != quote
+		      : !isspace((unsigned char)*p->at) && *p->at != ')' && *p->at != '&' && *p->at != '|'))
+		buf[n++] = *p->at++;
+	buf[n] = '\0';
+	if (quote && *p->at == quote)
+		p->at++;
+	else if (quote || !n) {
+		fail(p, quote ? "the closing quote" : "a value");
+		return false;
+	}
+	return true;
+}
+
+static int number_of(struct parser *p, struct node *n, const char *value)
+{
+	switch (n->field) {
+	case ADDR:
+		return insp_parse_addr(value, &n->number, p->err);
+	case AGE:
+		return insp_parse_duration_ns(value, &n->number, p->err);
+	default:
+		return insp_parse_size(value, &n->number, p->err);
+	}
+}
+
+static int check_field(struct parser *p, struct node *n)
+{
+	const struct insp_filter *f = p->filter;
+	const struct insp_snapshot *snap = f->ctx->snapshot;
+
+	if (n->field == REACH && !f->leaks)
+		return insp_fail(p->err, INSP_E_USAGE, "'reach' is known to the command `leaks` only");
+	if (n->field == TYPE && !f->types)
+		return insp_fail(p->err, INSP_E_USAGE, "this command does not look at types");
+	if ((n->field == SITE || n->field == AGE) && !insp_held_has_sites(snap))
+		return insp_fail(p->err, INSP_E_UNSUPPORTED,
+				 "'%s' is known only of processes that run with the hook", fields[n->field]);
+	if (n->field == SITE) {
+		n->nknown = snap->sites->n;
+		n->known = insp_pool_alloc(f->ctx->pool, n->nknown + 1);
+		if (!n->known)
+			return insp_fail(p->err, INSP_E_NOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static struct node *parse_test(struct parser *p)
+{
+	struct node *n = make(p, TEST);
+	char value[WORD_MAX];
+	bool text;
+
+	if (!n || !read_field(p, &n->field))
+		return NULL;
+	text = n->field >= STATE;
+	if (!read_op(p, text, &n->op) || !read_value(p, value, sizeof(value)))
+		return NULL;
+	n->text = insp_pool_strdup(p->filter->ctx->pool, value);
+	p->rc = check_field(p, n);
+	if (!p->rc && !text)
+		p->rc = number_of(p, n, value);
+	return p->rc ? NULL : n;
+}
+
+static struct node *parse_or(struct parser *p);
+
+static struct node *parse_not(struct parser *p)
+{
+	struct node *n;
+
+	if (++p->depth > DEPTH_MAX)
+		return fail(p, "less depth");
+	if (take(p, "not") || (skip_space(p), p->at[0] == '!' && take(p, "!"))) {
+		n = make(p, NOT);
+		if (n)
+			n->a = parse_not(p);
+		n = n && n->a ? n : NULL;
+	} else if (take(p, "(")) {
+		n = parse_or(p);
+		if (n && !take(p, ")"))
+			n = fail(p, "')'");
+	} else {
+		n = parse_test(p);
+	}
+	p->depth--;
+	return n;
+}
+
+static struct node *parse_and(struct parser *p)
+{
+	struct node *left = parse_not(p);
+
+	while (left) {
+		bool word = take(p, "and") || take(p, "&&");
+		const char *before = p->at;
+
+		skip_space(p);
+		if (!word && (!*p->at || *p->at == ')' || take(p, "or") || take(p, "||"))) {
+			p->at = before;
+			return left;
+		}
+		struct node *n = make(p, AND);
+
+		if (!n)
+			return NULL;
+		n->a = left;
+		n->b = parse_not(p);
+		left = n->b ? n : NULL;
+	}
+	return NULL;
+}
+
+static struct node *parse_or(struct parser *p)
+{
+	struct node *left = parse_and(p);
+
+	while (left && (take(p, "or") || take(p, "||"))) {
+		struct node *n = make(p, OR);
+
+		if (!n)
+			return NULL;
+		n->a = left;
+		n->b = parse_and(p);
+		left = n->b ? n : NULL;
+	}
+	return left;
+}
+
+int insp_filter_create(const struct insp_context *ctx, const char *text, struct insp_typing *types,
+		       const struct insp_leaks *leaks, struct insp_filter **ret,
+		       struct insp_error *err)
+{
+	struct insp_filter *f = insp_pool_alloc(ctx->pool, sizeof(*f));
+	struct parser p = {.filter = f, .text = text, .at = text, .err = err};
+
+	if (!f)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	*f = (struct insp_filter){.ctx = ctx, .types = types, .leaks = leaks};
+	f->root = parse_or(&p);
+	skip_space(&p);
+	if (f->root && *p.at)
+		fail(&p, "'and' or 'or'");
+	if (!f->root && !p.rc)
+		fail(&p, "a condition");
+	if (p.rc)
+		return p.rc;
+	*ret = f;
+	return 0;
+}
+
+static bool compare_numbers(uint64_t a, enum op op, uint64_t b)
+{
+	switch (op) {
+	case EQ:
+		return a == b;
+	case NE:
+		return a != b;
+	case LT:
+		return a < b;
+	case LE:
+		return a <= b;
+	case GT:
+		return a > b;
+	default:
+		return a >= b;
+	}
+}
+
+static bool compare_texts(const char *a, enum op op, const char *b)
+{
+	switch (op) {
+	case EQ:
+		return strcasecmp(a, b) == 0;
+	case NE:
+		return strcasecmp(a, b) != 0;
+	case PART:
+		return strcasestr(a, b) != NULL;
+	default:
+		return strcasestr(a, b) == NULL;
+	}
+}
+
+/* "used" and "free" stand for several states, as in --state. */
+static bool test_state(const struct node *n, enum insp_chunk_state state)
+{
+	bool used = strcasecmp(n->text, "used") == 0, unused = strcasecmp(n->text, "free") == 0;
+	bool negative = n->op == NE || n->op == NO_PART;
+
+	if (used)
+		return insp_chunk_state_live(state) != negative;
+	if (unused)
+		return insp_chunk_state_free(state) != negative;
+	return compare_texts(insp_chunk_state_key(state), n->op, n->text);
+}
+
+static bool test_site(const struct insp_filter *f, const struct node *n, uint32_t id)
+{
+	const struct insp_sites *sites = f->ctx->snapshot->sites;
+	uint32_t site = id < sites->nchunks ? sites->chunk_sites[id] : 0;
+
+	if (site >= n->nknown)
+		return false;
+	if (!n->known[site])
+		n->known[site] =
+			compare_texts(insp_name_site(f->ctx, site), n->op, n->text) ? 2 : 1;
+	return n->known[site] == 2;
+}
+
+static bool test_age(const struct insp_filter *f, const struct node *n, const struct insp_chunk *c)
+{
+	const struct insp_sites *sites = f->ctx->snapshot->sites;
+	const struct insp_site_record *r = insp_sites_record_at(sites, c->mem);
+	uint64_t now = f->ctx->snapshot->taken_at_ns - sites->started_ns, born;
+
+	if (!r)
+		return false;
+	born = (uint64_t)insp_site_record_seconds(r) * 1000000000;
+	return compare_numbers(now > born ? now - born : 0, n->op, n->number);
+}
+
+static bool test(const struct insp_filter *f, const struct node *n, const struct insp_chunk *c)
+{
+	const struct insp_arenas *arenas = &f->ctx->snapshot->arenas;
+
+	switch (n->field) {
+	case SIZE:
+		return compare_numbers(c->size, n->op, n->number);
+	case USABLE:
+		return compare_numbers(c->usable, n->op, n->number);
+	case ADDR:
+		return compare_numbers(c->mem, n->op, n->number);
+	case AGE:
+		return test_age(f, n, c);
+	case STATE:
+		return test_state(n, c->state);
+	case ARENA:
+		return compare_texts(c->arena < arenas->n ? arenas->items[c->arena].name : "", n->op,
+				     n->text);
+	case REACH:
+		return compare_texts(insp_reach_key((enum insp_reach)f->leaks->reach[c->id]), n->op,
+				     n->text);
+	case TYPE:
+		return insp_chunk_state_live(c->state) &&
+		       compare_texts(insp_typing_name(f->types, insp_typing_of(f->types, c)), n->op,
+				     n->text);
+	default:
+		return test_site(f, n, c->id);
+	}
+}
+
+static bool accepts(const struct insp_filter *f, const struct node *n, const struct insp_chunk *c)
+{
+	switch (n->kind) {
+	case AND:
+		return accepts(f, n->a, c) && accepts(f, n->b, c);
+	case OR:
+		return accepts(f, n->a, c) || accepts(f, n->b, c);
+	case NOT:
+		return !accepts(f, n->a, c);
+	default:
+		return test(f, n, c);
+	}
+}
+
+bool insp_filter_accepts(struct insp_filter *filter, const struct insp_chunk *chunk)
+{
+	return accepts(filter, filter->root, chunk);
+}

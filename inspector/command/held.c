@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "command/held.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "command/heap_common.h"
+#include "site/sites.h"
+#include "symbol/symbols.h"
+
+#define SITE_FRAMES 3
+
+static void graph_destroy(void *graph)
+{
+	insp_graph_destroy(graph);
+}
+
+static void leaks_destroy(void *leaks)
+{
+	insp_leaks_destroy(leaks);
+}
+
+static void dominators_destroy(void *dominators)
+{
+	insp_dominators_destroy(dominators);
+}
+
+static int keep(const struct insp_context *ctx, void (*destroy)(void *), void *what,
+		struct insp_error *err)
+{
+	if (!insp_pool_defer(ctx->pool, destroy, what))
+		return 0;
+	destroy(what);
+	return insp_fail(err, INSP_E_NOMEM, "out of memory");
+}
+
+int insp_held_create(const struct insp_context *ctx, struct insp_graph **ret,
+		     struct insp_leaks **ret_leaks, struct insp_dominators **ret_dominators,
+		     struct insp_error *err)
+{
+	struct insp_graph *graph = NULL;
+	struct insp_leaks *leaks = NULL;
+	struct insp_dominators *dominators = NULL;
+	int rc;
+
+	rc = insp_graph_create(ctx->snapshot, 0, &graph, err);
+	rc = rc ? rc : keep(ctx, graph_destroy, graph, err);
+	if (rc)
+		return rc;
+	*ret = graph;
+	if (!ret_leaks && !ret_dominators)
+		return 0;
+	rc = insp_leaks_create(graph, &leaks, err);
+	rc = rc ? rc : keep(ctx, leaks_destroy, leaks, err);
+	if (rc)
+		return rc;
+	if (ret_leaks)
+		*ret_leaks = leaks;
+	if (!ret_dominators)
+		return 0;
+	rc = insp_dominators_create(graph, leaks, true, &dominators, err);
+	rc = rc ? rc : keep(ctx, dominators_destroy, dominators, err);
+	if (!rc)
+		*ret_dominators = dominators;
+	return rc;
+}
+
+int insp_held_chunk_at(const struct insp_context *ctx, uint64_t addr, struct insp_chunk *ret,
+		       struct insp_error *err)
+{
+	size_t hint = SIZE_MAX;
+	int64_t id = insp_chunks_owner(ctx->snapshot->chunks, addr, &hint);
+	const char *what;
+
+	if (id >= 0) {
+		insp_chunks_get(ctx->snapshot->chunks, (uint32_t)id, ret);
+		if (insp_chunk_state_live(ret->state))
+			return 0;
+	}
+	what = insp_describe_addr(ctx->snapshot, ctx->symbols, ctx->pool, addr);
+	return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is in no chunk in use: %s", addr,
+			 what ? what : "?");
+}
+
+static const char *register_name(uint64_t reg)
+{
+	static const char *const names[INSP_N_REGS] = {
+		"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
+		"r9",  "r10", "r11", "r12", "r13", "r14", "r15", "rip"};
+
+	return reg < INSP_N_REGS ? names[reg] : "?";
+}
+
+/* The frame whose part of the stack holds addr: the innermost that ends above it. */
+static const struct insp_frame *frame_of(const struct insp_thread *t, uint64_t addr, size_t *ret_no)
+{
+	const struct insp_frame *found = NULL;
+	size_t no = 0;
+
+	for (size_t i = 0; i < t->frames.n; i++) {
+		const struct insp_frame *f = &t->frames.items[i];
+
+		if (f->flags & INSP_FRAME_INLINED)
+			continue;
+		if (f->sp && f->sp <= addr) {
+			found = f;
+			*ret_no = no;
+		}
+		no++;
+	}
+	return found;
+}
+
+static const char *name_thread_root(const struct insp_context *ctx, const struct insp_root *root)
+{
+	const struct insp_thread *t = &ctx->snapshot->threads.items[root->owner];
+	const struct insp_frame *f;
+	size_t no = 0;
+
+	switch (root->kind) {
+	case INSP_ROOT_REGISTER:
+		return insp_pool_printf(ctx->pool, "register %s of thread %d (%s)",
+					register_name(root->addr), t->tid, t->name);
+	case INSP_ROOT_TLS:
+		return insp_pool_printf(ctx->pool, "thread-local storage of thread %d (%s) at %#" PRIx64,
+					t->tid, t->name, root->addr);
+	default:
+		f = frame_of(t, root->addr, &no);
+		if (f)
+			return insp_pool_printf(ctx->pool, "stack of thread %d (%s), frame %zu %s, at %#" PRIx64,
+						t->tid, t->name, no, f->function ? f->function : "?",
+						root->addr);
+		return insp_pool_printf(ctx->pool, "stack of thread %d (%s) at %#" PRIx64, t->tid, t->name,
+					root->addr);
+	}
+}
+
+static const char *name_region_root(const struct insp_context *ctx, const struct insp_root *root)
+{
+	const struct insp_region *r = &ctx->snapshot->regions.items[root->owner];
+	const struct insp_module *m = insp_modules_find(&ctx->snapshot->modules, root->addr);
+	struct insp_symbol s;
+
+	if (root->kind == INSP_ROOT_UNKNOWN)
+		return insp_pool_printf(ctx->pool, "a damaged part of a heap at %#" PRIx64, root->addr);
+	if (ctx->symbols && !insp_symbols_at(ctx->symbols, root->addr, &s)) {
+		const char *in = s.module ? insp_module_basename(s.module) : "?";
+
+		if (root->addr == s.start)
+			return insp_pool_printf(ctx->pool, "global %s in %s", s.name, in);
+		return insp_pool_printf(ctx->pool, "global %s+%#" PRIx64 " in %s", s.name,
+					root->addr - s.start, in);
+	}
+	if (root->kind == INSP_ROOT_DATA)
+		return insp_pool_printf(ctx->pool, "data of %s at %#" PRIx64,
+					m ? insp_module_basename(m) : r->name, root->addr);
+	return insp_pool_printf(ctx->pool, "memory that no allocator claims, at %#" PRIx64, root->addr);
+}
+
+const char *insp_name_root(const struct insp_context *ctx, const struct insp_root *root)
+{
+	switch (root->kind) {
+	case INSP_ROOT_STACK:
+	case INSP_ROOT_REGISTER:
+	case INSP_ROOT_TLS:
+		return name_thread_root(ctx, root);
+	default:
+		return name_region_root(ctx, root);
+	}
+}
+
+bool insp_held_has_sites(const struct insp_snapshot *snapshot)
+{
+	return snapshot->sites && snapshot->sites->chunk_sites;
+}
+
+const char *insp_name_site(const struct insp_context *ctx, uint32_t site)
+{
+	uint64_t pcs[SITE_FRAMES], mark = 0;
+	struct insp_frames frames = {0};
+	struct insp_str s = {0};
+	const char *name;
+	size_t n;
+
+	if (!site || !ctx->snapshot->sites)
+		return "not recorded";
+	n = insp_sites_stack(ctx->snapshot->sites, site, pcs, SITE_FRAMES, &mark);
+	for (size_t i = 0; i < n; i++) {
+		const char *function = NULL;
+
+		frames.n = 0;
+		if (ctx->symbols &&
+		    !insp_symbols_frames(ctx->symbols, ctx->pool, pcs[i], 0, false, 0, &frames) && frames.n)
+			function = frames.items[frames.n - 1].function;
+		if (function)
+			insp_str_addf(&s, "%s%s", i ? " < " : "", function);
+		else
+			insp_str_addf(&s, "%s%#" PRIx64, i ? " < " : "", pcs[i]);
+	}
+	name = insp_pool_strdup(ctx->pool, insp_str_text(&s));
+	insp_str_deinit(&s);
+	free(frames.items);
+	return name && name[0] ? name : "unknown stack";
+}
+
+void insp_held_caveats(const struct insp_context *ctx, struct insp_report *report)
+{
+	const struct insp_snapshot *snap = ctx->snapshot;
+
+	if (!snap->chunks->n)
+		insp_note(report, INSP_WARNING, "no_chunks",
+			  "no heap was walked: there is nothing to say about who holds what");
+	if (!snap->capture.consistent)
+		insp_note(report, INSP_WARNING, "approximate",
+			  "the picture was not taken at one instant: a pointer on the move may be "
+			  "missing, and what hangs on it look lost");
+	for (size_t i = 0; i < snap->allocators.n; i++)
+		if (!snap->allocators.items[i].walked)
+			insp_note(report, INSP_WARNING, "not_walked",
+				  "chunks of %s are not walked: pointers in its memory count as roots",
+				  snap->allocators.items[i].title);
+	if (snap->capture.threads_unstopped)
+		insp_note(report, INSP_WARNING, "threads_unstopped",
+			  "%" PRIu32 " threads could not be stopped: what only their registers hold may "
+			  "look lost", snap->capture.threads_unstopped);
+}
