@@ -34,16 +34,23 @@ static const struct insp_column columns[] = {
 	{"pinned_pages", "pages with chunks", INSP_T_COUNT, 0, "resident pages that chunks in use or cached lie on"},
 };
 
+static const struct insp_column top_fields[] = {
+	{"cell", NULL, INSP_T_BYTES, 0, "bytes that a cell stands for"},
+	{"exact", NULL, INSP_T_BOOL, 0, "false: all pages were taken as resident"},
+};
+static const struct insp_table top_doc = INSP_TABLE("", NULL, top_fields, NULL);
+static const struct insp_table table = {
+	.key = "cells",
+	.columns = columns,
+	.ncolumns = sizeof(columns) / sizeof(columns[0]),
+	.empty = "no heap to show",
+	.draw = INSP_DRAW_MAP,
+};
+static const struct insp_table *const tables[] = {&top_doc, &table, NULL};
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	static const struct insp_table table = {
-		.key = "cells",
-		.columns = columns,
-		.ncolumns = sizeof(columns) / sizeof(columns[0]),
-		.empty = "no heap to show",
-		.draw = INSP_DRAW_MAP,
-	};
 	const struct args *a = args;
 	const struct insp_snapshot *snap = ctx->snapshot;
 	uint32_t arena = UINT32_MAX;
@@ -98,6 +105,7 @@ const struct insp_command insp_cmd_heap_map = {
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
+	.tables = tables,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
 	.run = run,
 };

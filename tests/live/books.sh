@@ -98,4 +98,45 @@ done
 for mode in fragmented top litter holes arenas huge; do
 	trim "$mode"
 done
+
+# advice CODE...: exactly these warnings are given
+advice()
+{
+	local want
+	want=$([ $# = 0 ] || printf '%s\n' "$@" | sort | tr '\n' ' ')
+	[ "$RC" = 0 ] && [ "$(jq -r '.advice[] | select(.severity == "warning") | .code' <<<"$OUT" | sort | tr '\n' ' ')" = "$want" ]
+}
+
+victim books fragmented
+mi advise "$PID" --format json
+check 'advise: fragmented' advice fragmentation free_pages
+mi heap fragmentation "$PID" --format json
+check 'fragmentation: half' jq -e '.totals.fragmentation > 0.45 and .totals.fragmentation < 0.55' <<<"$OUT"
+check 'fragmentation: pages add up' jq -e '([.pages[].unused] | add) == .totals.unused' <<<"$OUT"
+unused=$(jq .totals.unused <<<"$OUT")
+mi heap pins "$PID" --format json --limit 0
+check 'pins: pinned and not add up to what is free' jq -e --argjson u "$unused" '
+	(.totals.pinned + .totals.free_pages) as $f | $f <= $u and $f > $u - 65536' <<<"$OUT"
+check 'pins: the small ones pin most' jq -e '.groups[0] | .size_min == 720 and .chunks == 500' <<<"$OUT"
+mi heap map "$PID" --format json
+check 'map: in use adds up' jq -e '([.cells[].in_use] | add) > 7e6 and all(.cells[]; .resident <= .size)' <<<"$OUT"
+mi heap map "$PID" --format html
+check 'map: is a page' grep -q '</svg>' <<<"$OUT"
+mi heap map "$PID" --color always
+check 'map: has colours' grep -q $'\033\[38;5;' <<<"$OUT"
+mi heap map "$PID" --color never
+check 'map: has none when not wanted' bash -c '! grep -q "[[:cntrl:]]" <<<"$1"' - "$OUT"
+victim books top
+mi advise "$PID" --format json
+check 'advise: a large free top' advice free_top
+victim books arenas
+mi advise "$PID" --format json
+check 'advise: arenas' advice too_many_arenas fragmentation free_pages
+victim books stacks
+mi advise "$PID" --format json
+check 'advise: stacks' advice thread_stacks
+victim books mmapped
+mi advise "$PID" --format json
+check 'advise: in use is no waste' advice
+check 'advise: and says so' jq -e 'any(.advice[]; .code == "in_use") and any(.advice[]; .code == "nothing_wrong")' <<<"$OUT"
 finish

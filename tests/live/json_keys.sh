@@ -35,7 +35,7 @@ looked_at()
 }
 
 for command in 'heap summary' 'heap arenas' 'heap bins' 'heap sizes' 'heap chunks' 'heap verify' \
-	'heap fragmentation' 'heap pins' threads rss maps; do
+	'heap fragmentation' 'heap pins' 'heap map' threads rss advise maps; do
 	looked_at "$command"
 done
 looked_at 'heap trim' --dry-run

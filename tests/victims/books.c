@@ -93,8 +93,8 @@ static void heavy_top(void)
 	static void *p[N];
 
 	for (unsigned i = 0; i < N; i++) {
-		p[i] = malloc(1000);
-		touch(p[i], 1000);
+		p[i] = malloc(1500); /* too large for a tcache, which would pin top */
+		touch(p[i], 1500);
 	}
 	for (unsigned i = N; i-- > 0;)
 		free(p[i]);
