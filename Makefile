@@ -134,10 +134,11 @@ $(BUILD)/tests/stress/test_%: $(BUILD)/tests/stress/test_%.o $(HELP_SRCS:%.c=$(B
 	$(call say,LD,$@)
 	$(TESTLINK)
 
-# Victims are ordinary programs: no sanitizer, whatever SAN says. tests/victims/README.md tells
-# how a source asks for other flags and for variants.
+# Victims are ordinary programs: no sanitizer and gcc, whatever SAN and CC say.
+# tests/victims/README.md tells how a source asks for other flags and for variants.
+VICTIM_CC ?= gcc
 VICTIMS	:= $(BUILD)/victims
-VICTIM_BUILD = CC='$(CC)' CXX='$(CXX)' V=$(V) scripts/victim.sh
+VICTIM_BUILD = CC='$(VICTIM_CC)' CXX='$(CXX)' V=$(V) scripts/victim.sh
 $(VICTIMS)/.built-%: tests/victims/% scripts/victim.sh $(wildcard tests/victims/*.h)
 	@mkdir -p $(@D)
 	$(Q)$(VICTIM_BUILD) $< $(VICTIMS) && touch $@
