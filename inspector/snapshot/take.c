@@ -6,6 +6,8 @@
  * allocators are, memory for the answers) or after it (free lists, unwinding, names). In the stop:
  * the map again, registers and stacks, then one pass over the heaps.
  *
+ * With a copy (snapshot/copy.h) the pass over the heaps moves behind the stop as well.
+ *
  * Only two threads ever touch the target: the tracer of target/live.c, which holds it, and the
  * caller, which reads. If this process dies, the kernel lets the target go.
  */
@@ -21,6 +23,7 @@
 #include "base/vec.h"
 #include "heap/allocator.h"
 #include "site/sites.h"
+#include "snapshot/copy.h"
 #include "stack/unwind.h"
 #include "target/space.h"
 
@@ -57,8 +60,9 @@ struct take {
 	struct insp_heap_result result;
 	struct covered covered;
 	unsigned needs;
-	bool live;  /* nothing is stopped */
+	bool live;  /* memory is read while it runs */
 	bool stopped;
+	struct insp_copy *copy; /* NULL: memory is read from the target itself */
 };
 
 static void on_block(void *ctx, uint64_t addr, const uint8_t *bytes, size_t size_bytes)
@@ -208,37 +212,94 @@ static int prepare(struct take *t, struct insp_error *err)
 	return 0;
 }
 
-/* The stop mode keeps the promise or is not taken: --max-pause is one. */
+static uint64_t max_pause_ns(const struct take *t)
+{
+	return t->options->max_pause_ns ? t->options->max_pause_ns : DEFAULT_MAX_PAUSE_NS;
+}
+
+/* --max-pause is a promise: a stop that would break it is not begun. */
+static int over_budget(struct take *t, const struct insp_error *why, struct insp_error *err)
+{
+	const struct insp_capture_info *c = &t->snap->capture;
+	char a[INSP_FMT_MAX], b[INSP_FMT_MAX];
+	int rc;
+
+	rc = insp_fail(err, INSP_E_BUDGET,
+		       "this would stop the target for about %s, and --max-pause is %s: allow more with "
+		       "--max-pause %" PRIu64 "ms%s, or take an approximate picture without a stop with "
+		       "--capture live",
+		       insp_fmt_duration(a, c->estimated_stop_ns), insp_fmt_duration(b, max_pause_ns(t)),
+		       c->estimated_stop_ns / 1000000 * 3 / 2 + 1,
+		       t->options->allow_inject ? "" : ", a copy made beside it with --allow-inject");
+	if (why && why->code)
+		insp_error_prefix(err, "%s; without it", why->msg);
+	return rc;
+}
+
+/* Tries the ways to read from a copy, best first; the first that is safe here is taken. */
+static int choose_copy(struct take *t, struct insp_error *why, struct insp_error *err)
+{
+	static const struct {
+		enum insp_capture_mode mode;
+		const char *name;
+	} ways[] = {{INSP_CAPTURE_PRECOPY, "precopy"}, {INSP_CAPTURE_FORK, "fork"}};
+	struct insp_capture_info *c = &t->snap->capture;
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		struct insp_error own = {0};
+		int rc;
+
+		if (t->options->mode != INSP_CAPTURE_AUTO && t->options->mode != ways[i].mode)
+			continue;
+		rc = insp_copy_begin(t->target, ways[i].mode, &t->copy, &own);
+		if (!rc) {
+			c->mode = ways[i].name;
+			return 0;
+		}
+		insp_error_prefix(&own, "--capture %s is not possible", ways[i].name);
+		if (rc != INSP_E_UNSUPPORTED) {
+			if (err)
+				*err = own;
+			return rc;
+		}
+		if (!why->code)
+			*why = own;
+	}
+	return 0;
+}
+
 static int choose_mode(struct take *t, struct insp_error *err)
 {
 	struct insp_capture_info *c = &t->snap->capture;
-	uint64_t max = t->options->max_pause_ns ? t->options->max_pause_ns : DEFAULT_MAX_PAUSE_NS;
-	bool over = c->estimated_stop_ns > max;
-	char a[INSP_FMT_MAX], b[INSP_FMT_MAX];
+	enum insp_capture_mode mode = t->options->mode;
+	bool over = c->estimated_stop_ns > max_pause_ns(t);
+	bool memory = t->needs & (INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES);
+	struct insp_error why = {0};
+	int rc;
 
-	if (!t->target->ops->stop) {
-		c->mode = t->target->ops->name;
-		c->consistent = true;
-		return 0;
-	}
-	c->mode = "stop";
 	c->consistent = true;
-	if (t->options->mode == INSP_CAPTURE_LIVE) {
+	c->mode = t->target->ops->stop ? "stop" : t->target->ops->name;
+	if (!t->target->ops->stop || t->options->hold)
+		return 0;
+	if (mode == INSP_CAPTURE_LIVE) {
 		c->mode = "live";
-		c->consistent = false;
+		c->consistent = !memory;
 		t->live = true;
 		return 0;
 	}
-	insp_fmt_duration(a, c->estimated_stop_ns);
-	insp_fmt_duration(b, max);
-	if (over && !t->options->hold)
-		return insp_fail(err, INSP_E_BUDGET,
-				 "this would stop the target for about %s, and --max-pause is %s: "
-				 "allow more with --max-pause %" PRIu64
-				 "ms, or take an approximate picture without a stop with "
-				 "--capture live",
-				 a, b, c->estimated_stop_ns / 1000000 * 3 / 2 + 1);
-	return 0;
+	if (memory && (mode == INSP_CAPTURE_PRECOPY || mode == INSP_CAPTURE_FORK ||
+		       (mode == INSP_CAPTURE_AUTO && over && t->options->allow_inject))) {
+		rc = choose_copy(t, &why, err);
+		if (rc)
+			return rc;
+		if (t->copy) {
+			if (mode == INSP_CAPTURE_AUTO)
+				c->mode_reason = "a stop would be longer than --max-pause";
+			return 0;
+		}
+		c->mode_reason = insp_pool_strdup(t->snap->pool, why.msg);
+	}
+	return over ? over_budget(t, &why, err) : 0;
 }
 
 static int interval_compare(const void *a, const void *b)
@@ -320,8 +381,8 @@ static int collect_residency(struct take *t, struct insp_error *err)
 	return s->residency.failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for page states") : 0;
 }
 
-/* Between stop and resume. No symbols, no files but /proc. */
-static int collect(struct take *t, struct insp_error *err)
+/* First in the stop: what only the target itself can tell. No symbols, no files but /proc. */
+static int collect_held(struct take *t, struct insp_error *err)
 {
 	struct insp_snapshot *s = t->snap;
 	int rc;
@@ -347,6 +408,15 @@ static int collect(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 	}
+	return 0;
+}
+
+/* One pass over the memory: of the target while it is held, or of a copy after that. */
+static int collect_memory(struct take *t, struct insp_error *err)
+{
+	struct insp_snapshot *s = t->snap;
+	int rc;
+
 	if (t->walk) {
 		rc = insp_heap_walk_collect(t->walk, &t->env, &t->result, err);
 		if (rc)
@@ -362,15 +432,30 @@ static int collect(struct take *t, struct insp_error *err)
 	return 0;
 }
 
+/* From now on memory is that of the copy. */
+static int use_copy(struct take *t, struct insp_error *err)
+{
+	uint64_t read = insp_space_bytes_read(t->space);
+	struct insp_space *space = insp_space_create(insp_copy_target(t->copy), &t->snap->regions);
+
+	if (!space)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for reading the copy");
+	t->snap->capture.bytes_read += read;
+	insp_space_destroy(t->space);
+	t->space = t->env.space = space;
+	t->env.target = insp_copy_target(t->copy);
+	return 0;
+}
+
 static void fill_capture(struct take *t, const struct insp_stop_report *report)
 {
 	struct insp_capture_info *c = &t->snap->capture;
 	char buf[INSP_FMT_MAX];
 
-	c->bytes_read = insp_space_bytes_read(t->space);
+	c->bytes_read += insp_space_bytes_read(t->space);
 	if (!t->stopped)
 		return;
-	c->stopped_ns = report->stopped_ns;
+	c->stopped_ns += report->stopped_ns;
 	c->to_stop_ns = report->to_stop_ns;
 	c->threads_unstopped = report->nunstoppable;
 	c->restarts_mended = report->restarts_mended;
@@ -433,34 +518,73 @@ static int finish(struct take *t, struct insp_error *err)
 	return 0;
 }
 
-static int hold_and_collect(struct take *t, struct insp_error *err)
+static int stop(struct take *t, struct insp_error *err)
 {
 	const struct insp_take_options *o = t->options;
-	struct insp_stop_report report = {0};
-	bool needs_stop = t->needs & (INSP_NEED_STACKS | INSP_NEED_CHUNKS | INSP_NEED_POINTERS |
-				      INSP_NEED_USAGE | INSP_NEED_SITES);
-	int rc;
+	struct insp_stop_options stop = {
+		.max_pause_ns = o->hold ? 0 : max_pause_ns(t),
+		.want_registers = true,
+		.stack_bytes = !(t->needs & INSP_NEED_STACKS) ? 0
+			       : o->stack_bytes		      ? o->stack_bytes
+							      : DEFAULT_STACK_BYTES,
+	};
+	int rc = t->target->ops->stop(t->target, &stop, err);
 
-	if (t->target->ops->stop && !t->live && (needs_stop || o->hold)) {
-		struct insp_stop_options stop = {
-			.max_pause_ns = o->hold ? 0
-					: o->max_pause_ns ? o->max_pause_ns
-							  : DEFAULT_MAX_PAUSE_NS,
-			.want_registers = true,
-			.stack_bytes = !(t->needs & INSP_NEED_STACKS) ? 0
-				       : o->stack_bytes		      ? o->stack_bytes
-								      : DEFAULT_STACK_BYTES,
-		};
+	t->stopped = !rc;
+	return rc;
+}
 
-		rc = t->target->ops->stop(t->target, &stop, err);
-		if (rc)
-			return rc;
-		t->stopped = true;
+/* In the stop: the instant is kept in the copy. Where that fails, the stop itself has to do. */
+static int keep_instant(struct take *t, struct insp_error *err)
+{
+	struct insp_capture_info *c = &t->snap->capture;
+	struct insp_error why = {0};
+	int rc = insp_copy_held(t->copy, &why);
+
+	if (!rc)
+		return 0;
+	insp_error_prefix(&why, "--capture %s is not possible", c->mode);
+	insp_copy_end(t->copy, &c->stopped_ns);
+	t->copy = NULL;
+	if (rc != INSP_E_UNSUPPORTED) {
+		if (err)
+			*err = why;
+		return rc;
 	}
+	if (c->estimated_stop_ns > max_pause_ns(t))
+		return over_budget(t, &why, err);
+	c->mode = "stop";
+	c->mode_reason = insp_pool_strdup(t->snap->pool, why.msg);
+	return 0;
+}
+
+static int hold_and_collect(struct take *t, struct insp_error *err)
+{
+	bool hold = t->options->hold;
+	unsigned held = INSP_NEED_STACKS | INSP_NEED_USAGE;
+	struct insp_stop_report report = {0};
+	int rc = 0;
+
+	if (!t->live)
+		held |= INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES;
+	if (t->target->ops->stop && (t->needs & held || hold))
+		rc = stop(t, err);
+	if (rc)
+		return rc;
 	t->snap->taken_at_ns = insp_wallclock_ns();
-	rc = collect(t, err);
-	if (t->stopped && (rc || !o->hold))
+	rc = collect_held(t, err);
+	if (!rc && t->copy)
+		rc = keep_instant(t, err);
+	if (!rc && !t->copy && !t->live)
+		rc = collect_memory(t, err);
+	if (t->stopped && (rc || !hold))
 		t->target->ops->resume(t->target, &report);
+	if (t->copy)
+		insp_copy_released(t->copy);
+	if (!rc && t->copy)
+		rc = use_copy(t, err);
+	if (!rc && (t->copy || t->live))
+		rc = collect_memory(t, err);
 	if (!rc)
 		fill_capture(t, &report);
 	return rc;
@@ -471,6 +595,7 @@ static void take_deinit(struct take *t)
 	insp_heap_walk_end(t->walk);
 	insp_space_destroy(t->space);
 	insp_vec_free(&t->covered);
+	insp_copy_end(t->copy, &t->snap->capture.stopped_ns);
 }
 
 int insp_snapshot_take(struct insp_target *target, const struct insp_take_options *options,
