@@ -284,7 +284,11 @@ static void report_group(struct insp_context *ctx, struct insp_report *r, const 
 	insp_field_bool(r, "truncated", NULL, frames->truncated);
 	if (g->n > 1)
 		insp_field_str(r, "tids_text", "tids", tids_text(g, ctx->pool));
-	insp_field_str(r, "state_text", "state", state_text(g, ctx->pool));
+	/* A core does not say. */
+	if (state_word(g->threads[0]->state) || g->cpu_ns)
+		insp_field_str(r, "state_text", "state", state_text(g, ctx->pool));
+	else
+		insp_field_str(r, "state_text", NULL, NULL);
 	insp_field_str(r, "waits_text", waits ? "waits for" : NULL, waits);
 	insp_field_str(r, "end_reason", frames->end_reason ? "stack ends" : NULL, frames->end_reason);
 	report_threads(ctx, r, threads, g);
