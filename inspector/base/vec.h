@@ -60,6 +60,6 @@ static inline int insp_vec_grow_(void **items, size_t *cap, size_t need, size_t 
 	} while (0)
 
 #define insp_vec_each(v, it) \
-	for (__typeof__(*(v)->items) *it = (v)->items; it < (v)->items + (v)->n; it++)
+	for (__typeof__(*(v)->items) *it = (v)->items; it && it < (v)->items + (v)->n; it++)
 
 #endif
