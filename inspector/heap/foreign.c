@@ -154,7 +154,8 @@ static const char *go_version(struct search *s, Elf_Scn *scn)
 static void judge_elf(struct search *s, const struct insp_module *m, Elf *elf)
 {
 	size_t names = 0;
-	Elf_Scn *scn = NULL;
+	Elf_Scn *scn = NULL, *rodata = NULL;
+	unsigned before = s->seen;
 	GElf_Ehdr eh;
 
 	if (!gelf_getehdr(elf, &eh))
@@ -180,20 +181,28 @@ static void judge_elf(struct search *s, const struct insp_module *m, Elf *elf)
 			    "section .go.buildinfo: the Go runtime has a heap of its own; there is "
 			    "no walker for it");
 		else if (name && m->is_main && strcmp(name, ".rodata") == 0)
-			judge_strings(s, m, scn);
+			rodata = scn;
 	}
+	if (rodata && s->seen == before)
+		judge_strings(s, m, rodata);
 }
 
-static void judge_module(struct search *s, const struct insp_module *m)
+static void judge_name(struct search *s, const struct insp_module *m)
 {
-	const struct insp_region *r = insp_regions_find(s->env->regions, m->start);
 	const char *base = insp_module_basename(m);
-	int fd;
 
 	for (size_t i = 0; i < N_MARKS; i++)
 		for (size_t k = 0; k < 2 && marks[i].file_prefix[k]; k++)
 			if (strncmp(base, marks[i].file_prefix[k], strlen(marks[i].file_prefix[k])) == 0)
 				add_mark(s, i, m, 85, "module", marks[i].file_prefix[k]);
+}
+
+static void judge_file(struct search *s, const struct insp_module *m)
+{
+	const struct insp_region *r = insp_regions_find(s->env->regions, m->start);
+	const char *base = insp_module_basename(m);
+	int fd;
+
 	/* The libraries of glibc itself make up most of the work, and hold no other malloc. */
 	if (strncmp(base, "libc.so", 7) == 0 || strncmp(base, "libm.so", 7) == 0 ||
 	    strncmp(base, "ld-linux", 8) == 0 || strncmp(base, "libstdc++", 9) == 0)
@@ -218,8 +227,10 @@ static int probe(const struct insp_heap_env *env, void **ret, int max, struct in
 	struct search s = {.env = env, .found = found, .max = max < 16 ? max : 16};
 
 	(void)elf_version(EV_CURRENT);
-	for (size_t i = 0; i < env->modules->n; i++)
-		judge_module(&s, &env->modules->items[i]);
+	for (size_t i = 0; i < env->modules->n; i++) {
+		judge_file(&s, &env->modules->items[i]);
+		judge_name(&s, &env->modules->items[i]);
+	}
 	if (s.nomem) {
 		while (s.n--)
 			free(found[s.n]);

@@ -14,8 +14,8 @@
  */
 #include "heap/glibc.h"
 
+#include <elf.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -483,6 +483,8 @@ static struct insp_glibc *make_instance(const struct insp_heap_env *env, uint64_
 		return NULL;
 	}
 	insp_glibc_heap_max(g, env->space);
+	if (g->arenas.n == 1 && g->arenas.items[0].system_mem == 0 && g->evidence)
+		g->evidence = insp_pool_printf(env->pool, "%s; it holds no memory", g->evidence);
 	return g;
 }
 
@@ -490,6 +492,8 @@ static bool looks_like_libc(const struct insp_module *m)
 {
 	const char *name = insp_module_basename(m);
 
+	if (m->machine && m->machine != EM_X86_64)
+		return false; /* of a 32-bit program: heap/foreign.c speaks of it */
 	return strcmp(name, "libc.so.6") == 0 || strncmp(name, "libc-2.", 7) == 0;
 }
 
