@@ -24,6 +24,7 @@ pids=''
 
 cleanup_()
 {
+	exec 2>/dev/null # the shell's remarks on what it killed
 	for p in $pids; do
 		kill -CONT "$p" 2>/dev/null
 		kill -9 "$p" 2>/dev/null
