@@ -213,6 +213,9 @@ bool insp_html_drawing_end(struct insp_html_drawing *d, struct insp_out *out)
 		insp_out_str(out, insp_str_text(&head));
 		insp_out_add(out, d->svg.s, d->svg.len);
 		insp_out_str(out, "</svg>\n");
+		if (d->table->draw == INSP_DRAW_MAP)
+			insp_out_str(out, "<p>green: in use; yellow: half; red: resident and almost free; grey: not in "
+					  "memory. The pointer shows the figures of a cell.</p>\n");
 	}
 	d->failed |= !insp_str_ok(&d->svg) || !insp_str_ok(&head) || !insp_str_ok(&d->label);
 	insp_str_deinit(&head);

@@ -512,9 +512,78 @@ static void utf8__rejects_what_is_none(void **state)
 	assert_int_equal(insp_utf8_columns("a\xe6\xbc\xa2" "e\xcc\x81", 7), 4);
 }
 
+static const struct insp_column cell_columns[] = {
+	{"arena", "arena", INSP_T_STR, 0, "label"},
+	{"start", "start", INSP_T_ADDR, 0, "address"},
+	{"size", "size", INSP_T_BYTES, 0, "bytes"},
+	{"fill", "in use", INSP_T_RATIO, 0, "share"},
+};
+static const struct insp_table cell_table = {
+	.key = "cells",
+	.columns = cell_columns,
+	.ncolumns = sizeof(cell_columns) / sizeof(cell_columns[0]),
+	.draw = INSP_DRAW_MAP,
+};
+
+static void map_document(struct insp_report *r)
+{
+	static const double fills[] = {1, 0.5, 0.01, 0, -1};
+
+	insp_table_begin(r, &cell_table);
+	for (unsigned i = 0; i < 20; i++) {
+		insp_cell_str(r, i < 18 ? "main" : "<b>");
+		insp_cell_u64(r, 0x555555550000 + i * 4096);
+		insp_cell_u64(r, 4096);
+		if (fills[i % 5] < 0)
+			insp_cell_unknown(r);
+		else
+			insp_cell_f64(r, fills[i % 5]);
+		insp_row_end(r);
+	}
+	insp_table_end(r);
+}
+
+static void render__text_draws_maps(void **state)
+{
+	const struct insp_render_options narrow = {.width = 50}, color = {.width = 50, .color = true};
+	char *got;
+
+	(void)state;
+	expect("text", &narrow, map_document,
+	       "main      0x555555550000  #41_.#41_.#41_.#\n"
+	       "          0x555555560000  41\n"
+	       "<b>       0x555555562000  _.\n"
+	       "# all in use   4 half   1 almost free, but resident   _ free, resident   . not in memory\n");
+	got = render_as("text", &color, map_document, NULL);
+	assert_non_null(strstr(got, "\033[38;5;34m#"));
+	free(got);
+}
+
+static void render__html_escapes_and_draws(void **state)
+{
+	char *got;
+
+	(void)state;
+	got = render_as("html", &plain, map_document, NULL);
+	assert_non_null(strstr(got, "<svg "));
+	assert_non_null(strstr(got, "in use: 50.0 %"));
+	assert_null(strstr(got, "<b>"));
+	assert_non_null(strstr(got, "&lt;b&gt;"));
+	assert_non_null(strstr(got, "</svg>"));
+	free(got);
+	got = render_as("html", &plain, sample, NULL);
+	assert_non_null(strstr(got, "<dt>allocator</dt><dd>glibc &quot;malloc&quot;</dd>"));
+	assert_non_null(strstr(got, "<td class=\"n\">1.00 MiB</td>"));
+	assert_non_null(strstr(got, "<p class=\"warning\">2 pages are in swap</p>"));
+	assert_non_null(strstr(got, "</body></html>\n"));
+	free(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(render__text_draws_maps),
+		cmocka_unit_test(render__html_escapes_and_draws),
 		cmocka_unit_test(render__text_lines_up),
 		cmocka_unit_test(render__text_raw_and_wide),
 		cmocka_unit_test(render__text_colours_are_asked_for),
