@@ -2,9 +2,10 @@
 /*
  * image: ranges of bytes, with one byte of state for each page.
  *
- * A state says what the target had there when it stood still (enum insp_page_state, UNKNOWN
- * before and outside of the mappings) and, as a flag, whether the bytes are here (COPIED). A page
- * can be copied and then turn out to be gone: only PRESENT and COPIED together are read.
+ * A state says what the target had there when it stood still, and, as a flag, whether the bytes are
+ * here (COPIED). A page can be copied and then turn out to be gone: only PRESENT and COPIED
+ * together are read. Bytes and states are sparse, and nothing here walks a whole range: there are
+ * targets with mappings of many TiB (sanitizers, JVM, Go), of which few pages exist.
  */
 #include "target/image.h"
 
@@ -22,12 +23,13 @@
 #define BATCH_BYTES (4u << 20)
 #define PIECE_BYTES (1u << 20)	 /* of one iovec: stays in the cache */
 
-enum { UNKNOWN = 0x7f, COPIED = 0x80, STATE = 0x7f };
+/* UNKNOWN: before the last scan; after it: it found nothing there. */
+enum { UNKNOWN, ABSENT, PRESENT, SWAPPED, STATE = 0x7f, COPIED = 0x80 };
 
 struct range {
 	uint64_t start, end;
 	uint8_t *bytes;	 /* mapped, sparse */
-	uint8_t *states; /* of each page */
+	uint8_t *states; /* of each page: mapped, sparse */
 };
 
 struct insp_image {
@@ -53,7 +55,7 @@ void insp_image_destroy(struct insp_image *image)
 		return;
 	insp_vec_each(&image->ranges, r) {
 		(void)munmap(r->bytes, r->end - r->start);
-		free(r->states);
+		(void)munmap(r->states, (r->end - r->start) / PAGE);
 	}
 	insp_vec_free(&image->ranges);
 	free(image);
@@ -84,22 +86,28 @@ static struct range *range_of(const struct insp_image *image, uint64_t addr)
 	return NULL;
 }
 
+static uint8_t *reserve(uint64_t size_bytes)
+{
+	void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
 static int add_range(struct insp_image *image, size_t place, uint64_t start, uint64_t end,
 		     struct insp_error *err)
 {
 	struct range r = {.start = start, .end = end};
-	size_t npages = (size_t)((end - start) / PAGE);
 
-	r.states = malloc(npages);
-	if (r.states)
-		memset(r.states, UNKNOWN, npages);
-	r.bytes = mmap(NULL, end - start, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (!r.states || r.bytes == MAP_FAILED || !insp_vec_push(&image->ranges)) {
-		free(r.states);
-		if (r.bytes != MAP_FAILED)
+	r.states = reserve((end - start) / PAGE);
+	r.bytes = reserve(end - start);
+	if (!r.states || !r.bytes || !insp_vec_push(&image->ranges)) {
+		if (r.states)
+			(void)munmap(r.states, (end - start) / PAGE);
+		if (r.bytes)
 			(void)munmap(r.bytes, end - start);
-		return insp_fail(err, INSP_E_NOMEM, "out of memory for a copy of the target's memory");
+		return insp_fail(err, INSP_E_NOMEM,
+				 "no address space for a copy of the target's memory");
 	}
 	if (end - start >= 4u << 20) /* fewer faults while the target runs */
 		(void)madvise(r.bytes, end - start, MADV_HUGEPAGE);
@@ -194,13 +202,6 @@ void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end)
 	}
 }
 
-void insp_image_forget_states(struct insp_image *image)
-{
-	insp_vec_each(&image->ranges, r)
-		for (size_t i = 0; i < (r->end - r->start) / PAGE; i++)
-			r->states[i] |= STATE;
-}
-
 /* Calls from here on see [start, end) cut into the ranges that hold it. */
 static struct range *part(const struct insp_image *image, uint64_t *start, uint64_t end,
 			  uint64_t *ret_to)
@@ -225,13 +226,13 @@ static void present_in(struct insp_image *image, struct range *r, uint64_t start
 	bool in_run = false;
 
 	if (written) {
-		memset(s, INSP_PAGE_PRESENT, n);
+		memset(s, PRESENT, n);
 		insp_image_copy(image, start, to);
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
 		all &= s[i];
-		s[i] = (uint8_t)((s[i] & COPIED) | INSP_PAGE_PRESENT);
+		s[i] = (uint8_t)((s[i] & COPIED) | PRESENT);
 	}
 	for (size_t i = 0; i <= n && !all; i++) { /* some are missing: they are new to us */
 		bool missing = i < n && !(s[i] & COPIED);
@@ -253,28 +254,14 @@ void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, 
 		present_in(image, r, start, to, written);
 }
 
-void insp_image_set_state(struct insp_image *image, uint64_t start, uint64_t end,
-			  enum insp_page_state state)
+void insp_image_not_here(struct insp_image *image, uint64_t start, uint64_t end, bool swapped)
 {
 	struct range *r;
 	uint64_t to;
 
 	for (; start < end && (r = part(image, &start, end, &to)); start = to)
-		memset(r->states + (start - r->start) / PAGE, state, (size_t)((to - start) / PAGE));
-}
-
-void insp_image_rest_absent(struct insp_image *image, uint64_t start, uint64_t end)
-{
-	struct range *r;
-	uint64_t to;
-
-	for (; start < end && (r = part(image, &start, end, &to)); start = to)
-		for (uint64_t at = start; at < to; at += PAGE) {
-			uint8_t *s = &r->states[(at - r->start) / PAGE];
-
-			if ((*s & STATE) == UNKNOWN)
-				*s = INSP_PAGE_ABSENT;
-		}
+		memset(r->states + (start - r->start) / PAGE, swapped ? SWAPPED : ABSENT,
+		       (size_t)((to - start) / PAGE));
 }
 
 uint64_t insp_image_bytes_read(const struct insp_image *image)
@@ -283,6 +270,11 @@ uint64_t insp_image_bytes_read(const struct insp_image *image)
 }
 
 /* ---- the target */
+
+bool insp_image_wants(const struct insp_region *r)
+{
+	return r->prot & INSP_PROT_WRITE && !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE));
+}
 
 struct view {
 	struct insp_image *image;
@@ -308,6 +300,20 @@ static void view_close(struct insp_target *target)
 	free(target->priv);
 }
 
+/* What the target had at addr; UNKNOWN: the image knows nothing of that mapping. */
+static uint8_t state_at(const struct view *v, uint64_t addr, const struct range **ret)
+{
+	const struct range *r = range_of(v->image, addr);
+	uint8_t state = r ? r->states[(addr - r->start) / PAGE] : UNKNOWN;
+	const struct insp_region *region;
+
+	*ret = r;
+	if (state & STATE)
+		return state;
+	region = insp_regions_find(v->regions, addr);
+	return region && insp_image_wants(region) ? ABSENT : UNKNOWN;
+}
+
 static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, size_t size_bytes)
 {
 	const struct view *v = target->priv;
@@ -315,13 +321,13 @@ static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, si
 
 	while (done < size_bytes) {
 		uint64_t at = addr + done;
-		const struct range *r = range_of(v->image, at);
+		const struct range *r;
 		size_t n = (size_t)(PAGE - at % PAGE);
-		uint8_t state = r ? r->states[(at - r->start) / PAGE] : UNKNOWN;
+		uint8_t state = state_at(v, at, &r);
 
 		if (n > size_bytes - done)
 			n = size_bytes - done;
-		if ((state & STATE) == UNKNOWN) {
+		if (state == UNKNOWN) {
 			size_t got = v->live->ops->read(v->live, at, (char *)buf + done, n);
 
 			done += got;
@@ -329,7 +335,7 @@ static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, si
 				break;
 			continue;
 		}
-		if (state != (INSP_PAGE_PRESENT | COPIED))
+		if (state != (PRESENT | COPIED))
 			break;
 		memcpy((char *)buf + done, r->bytes + (at - r->start), n);
 		done += n;
@@ -341,32 +347,22 @@ static int view_pages(struct insp_target *target, uint64_t addr, size_t npages, 
 {
 	const struct view *v = target->priv;
 
-	while (npages) {
-		const struct range *r = range_of(v->image, addr);
-		size_t n = 1;
+	for (; npages; npages--, addr += PAGE, ret++) {
+		const struct range *r;
+		uint8_t state = state_at(v, addr, &r);
 
-		if (r && (r->states[(addr - r->start) / PAGE] & STATE) != UNKNOWN) {
-			uint8_t s = r->states[(addr - r->start) / PAGE];
-
-			/* present but not to be had: as good as in swap, the bytes exist elsewhere */
-			*ret = (s & STATE) == INSP_PAGE_PRESENT && !(s & COPIED) ? INSP_PAGE_SWAPPED
-										  : s & STATE;
-		} else {
-			size_t i = range_at(v->image, addr);
-
-			if (!r && i < v->image->ranges.n) {
-				uint64_t gap = (v->image->ranges.items[i].start - addr) / PAGE;
-
-				n = gap < npages ? (size_t)gap : npages;
-			} else if (!r) {
-				n = npages;
-			}
-			if (v->live->ops->pages(v->live, addr, n, ret))
+		if (state == UNKNOWN) {
+			if (v->live->ops->pages(v->live, addr, 1, ret))
 				return INSP_E_FAULT;
+		} else if (state == (PRESENT | COPIED)) {
+			*ret = INSP_PAGE_PRESENT;
+		} else if ((state & STATE) == ABSENT) {
+			const struct insp_region *region = insp_regions_find(v->regions, addr);
+
+			*ret = region && region->inode ? INSP_PAGE_FILE : INSP_PAGE_ABSENT;
+		} else { /* the bytes exist, but not here: as good as in swap */
+			*ret = INSP_PAGE_SWAPPED;
 		}
-		ret += n;
-		addr += n * PAGE;
-		npages -= n;
 	}
 	return 0;
 }

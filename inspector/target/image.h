@@ -33,16 +33,19 @@ int insp_image_cover(struct insp_image *image, uint64_t start, uint64_t end, str
 void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end);
 void insp_image_flush(struct insp_image *image);
 
-/* Before the last scan, the one that counts: every page is unknown, copies are kept. */
-void insp_image_forget_states(struct insp_image *image);
-/* The pages of [start, end) are in memory: copies those that were written since their last copy,
-   or of which there is none. */
+/* The kind of mapping that is copied: private and writable. */
+bool insp_image_wants(const struct insp_region *region);
+
+/*
+ * What the last scan, the one that counts, found. What it did not name in mappings that are wanted
+ * was never touched.
+ *
+ * These pages are in memory: copies those that were written since their last copy, or of which
+ * there is none.
+ */
 void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, bool written);
-/* None of these is worth a copy. */
-void insp_image_set_state(struct insp_image *image, uint64_t start, uint64_t end,
-			  enum insp_page_state state);
-/* What is still unknown in [start, end), a mapping that was scanned, is absent. */
-void insp_image_rest_absent(struct insp_image *image, uint64_t start, uint64_t end);
+/* These are in swap, or the kernel's page of zeroes. */
+void insp_image_not_here(struct insp_image *image, uint64_t start, uint64_t end, bool swapped);
 
 uint64_t insp_image_bytes_read(const struct insp_image *image);
 

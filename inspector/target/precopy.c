@@ -44,6 +44,7 @@
 #define MODE_USER_ONLY	       1ull	    /* UFFD_USER_MODE_ONLY: needs no privilege */
 #define WATCH_MIN_BYTES	       (256u << 10)
 #define UNWATCH_BYTES	       (16ull << 20) /* in one go: the target's mmap lock is held */
+#define UNWATCH_STEPS_MAX      1024
 #define ROUNDS_MAX	       6
 #define SETTLED_BYTES	       (2ull << 20) /* so few dirty bytes need no further round */
 #define SPARE_BYTES	       (256ull << 20)
@@ -64,14 +65,9 @@ struct insp_precopy {
 	struct insp_precopy_info info;
 };
 
-static bool is_candidate(const struct insp_region *r)
-{
-	return r->prot & INSP_PROT_WRITE && !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE));
-}
-
 static bool worth_watching(const struct insp_region *r)
 {
-	return is_candidate(r) && insp_region_anonymous(r) && !(r->flags & INSP_REGION_STACK) &&
+	return insp_image_wants(r) && insp_region_anonymous(r) && !(r->flags & INSP_REGION_STACK) &&
 	       insp_region_bytes(r) >= WATCH_MIN_BYTES;
 }
 
@@ -205,7 +201,7 @@ static int check_memory(struct insp_precopy *p, struct insp_error *err)
 
 	p->sum = 0;
 	for (size_t i = 0; i < p->before.n; i++)
-		if (is_candidate(&p->before.items[i]))
+		if (insp_image_wants(&p->before.items[i]))
 			(void)insp_scan_run(&p->scan, p->before.items[i].start, p->before.items[i].end,
 					    INSP_SCAN_PRESENT, 0, false, add_present, p);
 	if (insp_proc_small(AT_FDCWD, "/proc/meminfo", buf, sizeof(buf)) <= 0 ||
@@ -225,7 +221,7 @@ static int cover_all(struct insp_precopy *p, const struct insp_regions *regions,
 {
 	for (size_t i = 0; i < regions->n; i++) {
 		const struct insp_region *r = &regions->items[i];
-		int rc = is_candidate(r) ? insp_image_cover(p->image, r->start, r->end, err) : 0;
+		int rc = insp_image_wants(r) ? insp_image_cover(p->image, r->start, r->end, err) : 0;
 
 		if (rc)
 			return rc;
@@ -342,7 +338,6 @@ int insp_precopy_rounds(struct insp_precopy *p, struct insp_error *err)
 			break;
 		last = p->sum;
 	}
-	insp_image_forget_states(p->image);
 	return 0;
 }
 
@@ -353,9 +348,9 @@ static void finish_run(void *ctx, const struct insp_scan_run *run)
 	struct insp_precopy *p = ctx;
 
 	if (!(run->categories & INSP_SCAN_PRESENT))
-		insp_image_set_state(p->image, run->start, run->end, INSP_PAGE_SWAPPED);
+		insp_image_not_here(p->image, run->start, run->end, true);
 	else if (run->categories & INSP_SCAN_ZERO)
-		insp_image_set_state(p->image, run->start, run->end, INSP_PAGE_ABSENT);
+		insp_image_not_here(p->image, run->start, run->end, false);
 	else
 		insp_image_present(p->image, run->start, run->end,
 				   run->categories & INSP_SCAN_WRITTEN || p->log_broken);
@@ -371,7 +366,7 @@ int insp_precopy_finish(struct insp_precopy *p, struct insp_error *err)
 	for (size_t i = 0; !rc && i < p->at_stop.n; i++) {
 		const struct insp_region *r = &p->at_stop.items[i];
 
-		if (is_candidate(r) &&
+		if (insp_image_wants(r) &&
 		    insp_scan_run(&p->scan, r->start, r->end, 0, INSP_SCAN_PRESENT | INSP_SCAN_SWAPPED,
 				  false, finish_run, p))
 			rc = insp_fail(err, INSP_E_IO, "scan of the pages of process %d", p->live->pid);
@@ -391,10 +386,6 @@ struct insp_target *insp_precopy_target(struct insp_precopy *p)
 {
 	if (p->view)
 		return p->view;
-	for (size_t i = 0; i < p->at_stop.n; i++)
-		if (is_candidate(&p->at_stop.items[i]))
-			insp_image_rest_absent(p->image, p->at_stop.items[i].start,
-					       p->at_stop.items[i].end);
 	if (insp_image_open(p->image, p->target, &p->at_stop, &p->view, NULL))
 		p->view = NULL;
 	return p->view;
@@ -414,8 +405,11 @@ void insp_precopy_unwatch(struct insp_precopy *p)
 
 		if (!p->watched[i])
 			continue;
-		for (uint64_t at = r->start; at < r->end; at += UNWATCH_BYTES) {
-			uint64_t len = r->end - at < UNWATCH_BYTES ? r->end - at : UNWATCH_BYTES;
+		uint64_t each = insp_region_bytes(r) / UNWATCH_STEPS_MAX + UNWATCH_BYTES;
+
+		each &= ~4095ull;
+		for (uint64_t at = r->start; at < r->end; at += each) {
+			uint64_t len = r->end - at < each ? r->end - at : each;
 			struct uffdio_range range = {.start = at, .len = len};
 
 			/* What fails here goes with the descriptor. */

@@ -16,7 +16,8 @@ struct pm_scan_arg {
 /* PM_SCAN_WP_MATCHING. Without PM_SCAN_CHECK_WPASYNC: mappings that are not watched are skipped. An
    error in the middle would leave pages protected that nobody was told of. */
 #define SCAN_WP_MATCHING   1
-#define STEP_BYTES	   (256ull << 20) /* the target's mmap lock is held for one at a time */
+#define STEP_BYTES	   (256ull << 20) /* protecting holds the target's mmap lock that long */
+#define STEPS_MAX	   1024
 
 bool insp_scan_init(struct insp_scan *scan, int pagemap_fd)
 {
@@ -36,8 +37,11 @@ void insp_scan_deinit(struct insp_scan *scan)
 int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, uint64_t all, uint64_t any,
 		  bool protect, insp_scan_fn fn, void *ctx)
 {
+	/* There are mappings of many TiB with few pages in them. */
+	uint64_t each = ((end - start) / STEPS_MAX & ~4095ull) + STEP_BYTES;
+
 	while (start < end) {
-		uint64_t to = end - start > STEP_BYTES ? start + STEP_BYTES : end;
+		uint64_t to = protect && end - start > each ? start + each : end;
 		struct pm_scan_arg arg = {
 			.size = sizeof(arg),
 			.flags = protect ? SCAN_WP_MATCHING : 0,
