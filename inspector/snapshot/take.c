@@ -635,3 +635,33 @@ int insp_snapshot_take(struct insp_target *target, const struct insp_take_option
 	*ret = t.snap;
 	return 0;
 }
+
+int insp_snapshot_plan(struct insp_target *target, const struct insp_take_options *options,
+		       struct insp_snapshot **ret, struct insp_error *ret_refusal,
+		       struct insp_error *err)
+{
+	struct insp_take_options stop = *options;
+	struct take t = {.target = target, .options = &stop, .needs = options->needs};
+	int rc;
+
+	stop.mode = INSP_CAPTURE_STOP; /* to try a copy would touch the target */
+	t.snap = insp_snapshot_create();
+	if (!t.snap)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	fill_identity(&t);
+	rc = prepare(&t, err);
+	if (!rc) {
+		rc = choose_mode(&t, ret_refusal);
+		rc = rc == INSP_E_BUDGET ? 0 : rc;
+	}
+	if (!rc)
+		rc = insp_chunks_seal(t.snap->chunks, err);
+	take_deinit(&t);
+	insp_symbols_destroy(t.symbols);
+	if (rc) {
+		insp_snapshot_destroy(t.snap);
+		return rc;
+	}
+	*ret = t.snap;
+	return 0;
+}

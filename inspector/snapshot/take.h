@@ -40,4 +40,14 @@ int insp_snapshot_take(struct insp_target *target, const struct insp_take_option
 		       struct insp_snapshot **ret, struct insp_symbols **ret_symbols,
 		       struct insp_error *err) insp_must_check;
 
+/*
+ * What a snapshot with these options would do to the target, without stopping it: ret has regions,
+ * modules, threads' names, allocators (as found in the running process), capture.mode,
+ * .mode_reason and .estimated_stop_ns, and no chunks. A refusal (INSP_E_BUDGET) is put into
+ * ret_refusal and is no failure. Gives ret.
+ */
+int insp_snapshot_plan(struct insp_target *target, const struct insp_take_options *options,
+		       struct insp_snapshot **ret, struct insp_error *ret_refusal,
+		       struct insp_error *err) insp_must_check;
+
 #endif
