@@ -21,6 +21,7 @@ set -u
 T=$(mktemp -d "${TMPDIR:-/tmp}/meminspect-test.XXXXXX") || exit 1
 npass=0 nfail=0 nskip=0
 pids=''
+exec {REPORT}>&1 # a check says what failed, wherever its own output goes
 
 cleanup_()
 {
@@ -106,9 +107,11 @@ check()
 		npass=$((npass + 1))
 	else
 		nfail=$((nfail + 1))
-		echo "failed: $what: $*"
-		[ -z "${ERR:-}" ] || sed 's/^/    stderr: /' <<<"$ERR" | head -n 20
-		[ -z "${OUT:-}" ] || sed 's/^/    stdout: /' <<<"$OUT" | head -n 20
+		{
+			echo "failed: $what: $*"
+			[ -z "${ERR:-}" ] || sed 's/^/    stderr: /' <<<"$ERR" | head -n 20
+			[ -z "${OUT:-}" ] || sed 's/^/    stdout: /' <<<"$OUT" | head -n 20
+		} >&"$REPORT"
 	fi
 }
 
