@@ -7,9 +7,53 @@
 
 #include <stdlib.h>
 
-#define SAMPLE_BYTES  (256u << 10)
 #define PAGES_BATCH   4096
-#define DEFAULT_CHUNK 96 /* bytes, when there is nothing to sample */
+#define DEFAULT_CHUNK 96 /* bytes: room is made for that many chunks */
+
+/* Bytes of [start, end) that are in memory. */
+static uint64_t present(const struct insp_heap_env *env, uint64_t start, uint64_t end)
+{
+	uint8_t states[PAGES_BATCH];
+	uint64_t bytes = 0;
+
+	while (start < end) {
+		uint64_t n = (end - start) / GLIBC_PAGE;
+
+		n = n < PAGES_BATCH ? n : PAGES_BATCH;
+		if (!env->target->ops->pages ||
+		    env->target->ops->pages(env->target, start, (size_t)n, states))
+			return bytes + (end - start);
+		for (uint64_t i = 0; i < n; i++)
+			bytes += states[i] == INSP_PAGE_PRESENT ? GLIBC_PAGE : 0;
+		start += n * GLIBC_PAGE;
+	}
+	return bytes;
+}
+
+/*
+ * Roughly what collect will read: the mappings that hold chunks, as far as they are in memory. A
+ * thread arena's heap starts a mapping or follows another heap in one.
+ */
+static uint64_t resident(const struct insp_glibc *g, const struct insp_heap_env *env)
+{
+	uint64_t bytes = 0, system = 0;
+
+	insp_vec_each(&g->arenas, a)
+		if (__builtin_add_overflow(system, a->system_mem, &system))
+			return 0;
+	for (size_t i = 0; i < env->regions->n; i++) {
+		const struct insp_region *r = &env->regions->items[i];
+		bool heap = (r->flags & INSP_REGION_BRK) || !(r->start & (g->heap_max - 1));
+
+		if (!insp_region_anonymous(r) || !(r->prot & INSP_PROT_WRITE))
+			continue;
+		for (size_t k = 0; k < g->arenas.n && !heap; k++)
+			heap = g->arenas.items[k].top >= r->start && g->arenas.items[k].top < r->end;
+		if (heap)
+			bytes += present(env, r->start, r->end);
+	}
+	return bytes < system ? bytes : system;
+}
 
 static int probe(const struct insp_heap_env *env, void **ret, int max, struct insp_error *err)
 {
@@ -29,6 +73,7 @@ static int probe(const struct insp_heap_env *env, void **ret, int max, struct in
 							     sizeof(struct insp_glibc_link), 0) != 0;
 		insp_glibc_ranges(g, env->regions);
 		insp_glibc_mappings_hint(g, env);
+		g->resident = resident(g, env);
 	}
 	return n;
 }
@@ -52,14 +97,8 @@ static void describe(void *walk, struct insp_allocator *ret)
 static void estimate(void *walk, uint64_t *ret_bytes, uint64_t *ret_chunks)
 {
 	const struct insp_glibc *g = walk;
-	uint64_t bytes = 0;
-
-	if (!g->refused)
-		insp_vec_each(&g->arenas, a)
-			if (!__builtin_add_overflow(bytes, a->system_mem, &bytes))
-				continue;
-	*ret_bytes = bytes;
-	*ret_chunks = bytes / DEFAULT_CHUNK;
+	*ret_bytes = g->resident;
+	*ret_chunks = g->resident / DEFAULT_CHUNK;
 }
 
 static int collect(void *walk, const struct insp_heap_env *env, uint32_t allocator,

@@ -40,6 +40,7 @@
 #define GLIBC_TCACHE_MAX  76 /* bins, of any version */
 #define GLIBC_TCACHE_SMALL 64
 #define GLIBC_MAX_ARENAS  65536
+#define GLIBC_NONCONTIGUOUS 2u /* in malloc_state.flags */
 #define GLIBC_BAR	  60 /* confidence below which nothing is walked */
 
 #define GLIBC_NONE UINT16_MAX /* offset of a member that this layout has not got */
@@ -160,6 +161,8 @@ struct insp_glibc {
 	} range[2]; /* of the main arena's chunks, of all others': where links may lead */
 	struct insp_glibc_stats stats;
 	bool arenas_complete; /* the list of arenas closed */
+	uint64_t thread_arena; /* distance of that variable below the thread pointer; 0 unknown */
+	uint64_t resident;     /* bytes of heap in memory, when probe looked */
 };
 
 static inline uint64_t insp_glibc_load(const void *p)
@@ -207,6 +210,9 @@ void insp_glibc_destroy(struct insp_glibc *g);
 /* tcache */
 void insp_glibc_tcaches_find(struct insp_glibc *g, const struct insp_heap_env *env);
 void insp_glibc_safe_linking_find(struct insp_glibc *g, struct insp_space *space);
+/* A finding for each arena that is locked, with the threads that may hold it. */
+void insp_glibc_locks_tell(struct insp_glibc *g, const struct insp_heap_env *env,
+			   struct insp_heap_result *result);
 /* Sizes of chunks that tcache bin holds, inclusive. */
 void insp_glibc_tcache_sizes(const struct insp_glibc *g, unsigned bin, uint64_t *ret_min,
 			     uint64_t *ret_max);
@@ -267,6 +273,11 @@ int insp_glibc_collect(struct insp_glibc *g, const struct insp_heap_env *env, ui
 		       struct insp_heap_result *result, struct insp_error *err);
 int insp_glibc_finish(struct insp_glibc *g, const struct insp_heap_env *env, uint32_t allocator,
 		      struct insp_heap_result *result, struct insp_error *err);
+
+/* The name, with the number of the glibc behind it when the process has several. */
+const char *insp_glibc_arena_name(const struct insp_heap_env *env,
+				  const struct insp_heap_result *result, uint32_t allocator,
+				  const char *name);
 
 /* A finding of the table in heap/findings.h. */
 void insp_heap_finding(struct insp_heap_result *result, struct insp_pool *pool,

@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #define MAX_HEAPS	 65536
-#define NONCONTIGUOUS	 2u /* in malloc_state.flags */
 
 struct heap_info {
 	uint64_t addr, ar_ptr, prev, size;
@@ -68,7 +67,7 @@ void insp_glibc_ranges(struct insp_glibc *g, const struct insp_regions *regions)
 				continue;
 			g->range[0].start = r->start;
 			g->range[0].end = insp_glibc_mapped_end(regions, base);
-			if (a->flags & NONCONTIGUOUS || a->top < g->range[0].start ||
+			if (a->flags & GLIBC_NONCONTIGUOUS || a->top < g->range[0].start ||
 			    a->top >= g->range[0].end) {
 				/* Its pieces may be anywhere among the mappings. */
 				for (size_t k = 0; k < regions->n; k++) {
@@ -227,7 +226,7 @@ static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *en
 {
 	const struct insp_glibc_arena *a = &g->arenas.items[arena];
 	uint64_t start = g->par.have ? g->par.sbrk_base : 0, end, first, mapped, unused;
-	bool contiguous = !(a->flags & NONCONTIGUOUS);
+	bool contiguous = !(a->flags & GLIBC_NONCONTIGUOUS);
 
 	if (a->top == g->main_arena + g->state.bins - GLIBC_HEADER && !a->system_mem)
 		return; /* initialised, and never asked for memory */
@@ -256,6 +255,17 @@ static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *en
 		mend_top(g, env, result, a, start, end);
 }
 
+const char *insp_glibc_arena_name(const struct insp_heap_env *env,
+				  const struct insp_heap_result *result, uint32_t allocator,
+				  const char *name)
+{
+	unsigned instance = 1;
+
+	for (uint32_t k = 0; k < allocator; k++)
+		instance += strcmp(result->allocators->items[k].name, "glibc") == 0;
+	return instance > 1 ? insp_pool_printf(env->pool, "%s #%u", name, instance) : name;
+}
+
 static int push_arenas(struct insp_glibc *g, const struct insp_heap_env *env, uint32_t allocator,
 		       struct insp_heap_result *result)
 {
@@ -268,22 +278,19 @@ static int push_arenas(struct insp_glibc *g, const struct insp_heap_env *env, ui
 		a->index = (uint32_t)(result->arenas->n - 1);
 		*out = (struct insp_arena){
 			.allocator = allocator,
-			.name = a->main ? "main" : insp_pool_printf(env->pool, "arena %zu", i),
+			.name = insp_glibc_arena_name(
+				env, result, allocator,
+				a->main ? "main" : insp_pool_printf(env->pool, "arena %zu", i)),
 			.addr = a->addr,
 			.flags = (a->main ? INSP_ARENA_MAIN : 0u) |
 				 (a->mutex ? INSP_ARENA_LOCKED : 0u) |
-				 (a->main && a->flags & NONCONTIGUOUS ? INSP_ARENA_NONCONTIGUOUS
+				 (a->main && a->flags & GLIBC_NONCONTIGUOUS ? INSP_ARENA_NONCONTIGUOUS
 								      : 0u) |
 				 (a->main || a->attached_threads ? 0u : INSP_ARENA_FREE_LIST),
 			.system_bytes = a->system_mem,
 			.max_system_bytes = a->max_system_mem,
 			.attached_threads = a->attached_threads,
 		};
-		if (a->mutex)
-			insp_heap_finding(result, env->pool, INSP_HEAP_ARENA_LOCKED, a->addr,
-					  "%s was locked: a thread stood inside malloc, its lists "
-					  "may be half linked",
-					  out->name);
 	}
 	return 0;
 }
@@ -314,6 +321,7 @@ int insp_glibc_collect(struct insp_glibc *g, const struct insp_heap_env *env, ui
 		return insp_fail(err, rc, "out of memory for the arenas");
 	insp_glibc_ranges(g, env->regions);
 	insp_glibc_tcaches_find(g, env);
+	insp_glibc_locks_tell(g, env, result);
 	insp_glibc_safe_linking_find(g, env->space);
 	g->link_max = link_max(g);
 	for (uint32_t i = 0; i < g->arenas.n; i++) {

@@ -518,6 +518,22 @@ static struct insp_glibc *make_unused(const struct insp_heap_env *env, const str
 	return g;
 }
 
+/* The libc that the program was linked with comes first: only that one gets memory from brk. */
+static void first_is_own(struct insp_glibc **list, int n)
+{
+	for (int i = 1; i < n; i++) {
+		const struct insp_glibc *g = list[i];
+
+		if (g->arenas.n && !(g->arenas.items[0].flags & GLIBC_NONCONTIGUOUS) &&
+		    list[0]->arenas.n && list[0]->arenas.items[0].flags & GLIBC_NONCONTIGUOUS) {
+			struct insp_glibc *t = list[0];
+
+			list[0] = list[i];
+			list[i] = t;
+		}
+	}
+}
+
 int insp_glibc_locate(const struct insp_heap_env *env, struct insp_glibc **ret, int max,
 		      struct insp_error *err)
 {
@@ -531,6 +547,7 @@ int insp_glibc_locate(const struct insp_heap_env *env, struct insp_glibc **ret, 
 			goto nomem;
 		n++;
 	}
+	first_is_own(ret, n);
 	for (size_t i = 0; i < env->modules->n && n < max; i++) {
 		const struct insp_module *m = &env->modules->items[i];
 		bool have = false;

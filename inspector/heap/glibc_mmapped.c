@@ -294,7 +294,7 @@ static void emit(struct search *s, uint32_t allocator)
 		return;
 	*a = (struct insp_arena){
 		.allocator = allocator,
-		.name = "mmapped",
+		.name = insp_glibc_arena_name(s->env, s->result, allocator, "mmapped"),
 		.flags = INSP_ARENA_MMAPPED,
 		.system_bytes = g->par.have && !g->par_layout.drifts ? g->par.mmapped_mem
 								      : s->mmapped_bytes,

@@ -10,6 +10,7 @@
  */
 #include "heap/glibc.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TLS_BYTES  8192 /* looked at below the thread pointer */
@@ -22,6 +23,7 @@ struct voting {
 	const struct insp_heap_env *env;
 	unsigned votes[TLS_WORDS + 1]; /* by distance in words */
 	unsigned layout[TLS_WORDS + 1];
+	size_t arena[TLS_WORDS + 1]; /* where thread_arena lies, when that one is the tcache */
 };
 
 static bool in_heaps(const struct insp_glibc *g, uint64_t addr)
@@ -162,6 +164,7 @@ static void vote(struct voting *v, const struct insp_thread *t)
 		for (size_t k = i > NEAR_WORDS ? i - NEAR_WORDS : 0; k < n && k <= i + NEAR_WORDS; k++)
 			if (is_arena(v->g, words[k])) {
 				score += 8;
+				v->arena[i + 1] = k + 1;
 				break;
 			}
 		v->votes[i + 1] += score;
@@ -240,6 +243,7 @@ void insp_glibc_tcaches_find(struct insp_glibc *g, const struct insp_heap_env *e
 			best = i;
 	if (best) {
 		g->tcache_layout = insp_glibc_tcache_layouts[v->layout[best]];
+		g->thread_arena = 8 * v->arena[best];
 		for (size_t i = 0; i < threads->n; i++) {
 			const struct insp_thread *t = &threads->items[i];
 			uint64_t addr;
@@ -256,6 +260,44 @@ void insp_glibc_tcaches_find(struct insp_glibc *g, const struct insp_heap_env *e
 		find_first_chunks(g, env->space);
 	}
 	free(v);
+}
+
+/* Threads of this arena that stand inside the malloc's module: one of them holds the mutex. */
+static void name_holders(const struct insp_glibc *g, const struct insp_heap_env *env,
+			 const struct insp_glibc_arena *a, char *buf, size_t size_bytes)
+{
+	size_t len = 0, n = 0;
+
+	buf[0] = '\0';
+	for (size_t i = 0; g->thread_arena && env->threads && i < env->threads->n && n < 4; i++) {
+		const struct insp_thread *t = &env->threads->items[i];
+		uint64_t pc = t->regs[INSP_REG_RIP], arena;
+
+		if (!t->have_regs || !g->module || pc < g->module->start || pc >= g->module->end ||
+		    insp_space_u64(env->space, t->fs_base - g->thread_arena, &arena) ||
+		    arena != a->addr)
+			continue;
+		len += (size_t)snprintf(buf + len, size_bytes - len, "%s%d",
+					n++ ? ", " : ", maybe thread ", t->tid);
+		if (len >= size_bytes)
+			return;
+	}
+}
+
+void insp_glibc_locks_tell(struct insp_glibc *g, const struct insp_heap_env *env,
+			   struct insp_heap_result *result)
+{
+	insp_vec_each(&g->arenas, a) {
+		char holders[128];
+
+		if (!a->mutex)
+			continue;
+		name_holders(g, env, a, holders, sizeof(holders));
+		insp_heap_finding(result, env->pool, INSP_HEAP_ARENA_LOCKED, a->addr,
+				  "%s was locked: a thread stood inside malloc (state %u%s), its "
+				  "lists may be half linked",
+				  result->arenas->items[a->index].name, a->mutex, holders);
+	}
 }
 
 struct linking {

@@ -402,6 +402,32 @@ static void glibc__static_program(void **state)
 	run("heap-static", "threads", "20", NULL, 400);
 }
 
+static void glibc__two_in_one_process(void **state)
+{
+	uint64_t system[2] = {0};
+	size_t nwalked = 0;
+	struct victim v;
+
+	(void)state;
+	victim_start(&v, "dlmopen", NULL, NULL, NULL);
+	take(&v);
+	check_no_findings(&v);
+	check_tiling(&v);
+	for (size_t i = 0; i < v.snap->allocators.n; i++)
+		nwalked += v.snap->allocators.items[i].walked;
+	assert_int_equal(nwalked, 2);
+	insp_vec_each(&v.snap->arenas, a) {
+		assert_in_range(a->allocator, 0, 1);
+		system[a->allocator] += a->system_bytes;
+	}
+	assert_int_equal(system[0], truth(&v, "arena"));
+	assert_int_equal(system[1], truth(&v, "other_arena"));
+	assert_int_equal(free_in_bins(v.bytes) + v.bytes[INSP_CHUNK_FASTBIN],
+			 truth(&v, "fordblks") + truth(&v, "other_fordblks"));
+	check_alive(&v);
+	victim_stop(&v);
+}
+
 static void glibc__tunables(void **state)
 {
 	static const char *const tunables[] = {
@@ -524,6 +550,7 @@ int main(void)
 		cmocka_unit_test(glibc__many_threads),
 		cmocka_unit_test(glibc__several_heaps_in_an_arena),
 		cmocka_unit_test(glibc__static_program),
+		cmocka_unit_test(glibc__two_in_one_process),
 		cmocka_unit_test(glibc__tunables),
 		cmocka_unit_test(glibc__bad_size_is_found_and_passed),
 		cmocka_unit_test(glibc__bad_top_is_found),
