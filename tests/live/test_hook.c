@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <meminspect/hook_format.h>
+
 #include "base/fmt.h"
 #include "site/sites.h"
 #include "snapshot/take.h"
@@ -96,8 +98,21 @@ static struct victim start(const char *const *argv, const char *const *env)
 	return v;
 }
 
+/* Who wrote the line: the victim, or a child of it. */
+static pid_t speaker(const struct victim *v)
+{
+	const char *p = strstr(v->line, "\"pid\":");
+	int pid = 0;
+
+	assert_non_null(p);
+	assert_int_equal(sscanf(p, "\"pid\":%d", &pid), 1);
+	return pid;
+}
+
 static void end(struct victim *v)
 {
+	if (strstr(v->line, "\"pid\":"))
+		kill(speaker(v), SIGKILL);
 	kill(v->pid, SIGKILL);
 	waitpid(v->pid, NULL, 0);
 	fclose(v->out);
@@ -108,7 +123,7 @@ static bool alive(struct victim *v)
 {
 	struct pollfd p = {fileno(v->out), POLLIN, 0};
 
-	return !kill(v->pid, SIGUSR1) && poll(&p, 1, 20000) == 1 &&
+	return !kill(speaker(v), SIGUSR1) && poll(&p, 1, 20000) == 1 &&
 	       getline(&v->line, &v->cap, v->out) > 0 && strstr(v->line, "alive");
 }
 
@@ -212,6 +227,20 @@ static void check_equal(const char *what, const char *name, double got, double w
 		fail_msg("%s: %s is %.0f, the program says %.0f", name, what, got, want);
 }
 
+static void compare(const struct truth *truth, const struct truth *seen)
+{
+	for (size_t i = 0; i < truth->n; i++) {
+		const struct figures *t = &truth->items[i], *s = &seen->items[i];
+
+		check_equal("allocations", t->name, s->allocs, t->allocs);
+		check_equal("allocated bytes", t->name, s->alloc_bytes, t->alloc_bytes);
+		check_equal("frees", t->name, s->frees, t->frees);
+		check_equal("freed bytes", t->name, s->free_bytes, t->free_bytes);
+		check_equal("live blocks", t->name, s->live, t->allocs - t->frees);
+		check_equal("live bytes", t->name, s->live_bytes, t->alloc_bytes - t->free_bytes);
+	}
+}
+
 static void full_mode_of(const char *program, const char *threads)
 {
 	const char *const argv[] = {program, threads, "20000", NULL};
@@ -232,17 +261,9 @@ static void full_mode_of(const char *program, const char *threads)
 	assert_int_equal(snap->sites->damaged, 0);
 	assert_int_equal(snap->sites->unmatched, 0);
 	measure(snap->sites, symbols, &seen);
-	for (size_t i = 0; i < truth.n; i++) {
-		const struct figures *t = &truth.items[i], *s = &seen.items[i];
-
-		assert_true(t->allocs > 10);
-		check_equal("allocations", t->name, s->allocs, t->allocs);
-		check_equal("allocated bytes", t->name, s->alloc_bytes, t->alloc_bytes);
-		check_equal("frees", t->name, s->frees, t->frees);
-		check_equal("freed bytes", t->name, s->free_bytes, t->free_bytes);
-		check_equal("live blocks", t->name, s->live, t->allocs - t->frees);
-		check_equal("live bytes", t->name, s->live_bytes, t->alloc_bytes - t->free_bytes);
-	}
+	for (size_t i = 0; i < truth.n; i++)
+		assert_true(truth.items[i].allocs > 10);
+	compare(&truth, &seen);
 	/* All of the heap is known but what malloc and the loader allocate for themselves: a few blocks,
 	   and two a thread. */
 	uint64_t known = 0, used = 0, own = 40 + 2 * (uint64_t)atoi(threads);
@@ -341,6 +362,198 @@ static void hook__samples_are_unbiased(void **state)
 	assert_true(fabs(bytes / want - 1) < 0.03);
 }
 
+/* Where a hook could stumble: still exact, still the same program. */
+static void event(const char *mode, const char *function, const char *outermost)
+{
+	const char *const argv[] = {"hook_events", mode, NULL};
+	const char *const env[] = {"MEMINSPECT_HOOK=full", NULL};
+	struct victim v = start(argv, env);
+	struct truth truth, seen;
+	struct insp_symbols *symbols;
+	struct insp_target *target;
+	struct insp_snapshot *snap =
+		picture(speaker(&v), INSP_NEED_CHUNKS | INSP_NEED_SITES, &symbols, &target);
+	unsigned found = 0;
+
+	parse_truth(v.line, &truth);
+	empty_copy(&truth, &seen);
+	assert_true(snap->sites && snap->sites->state == INSP_SITES_RECORDING);
+	assert_int_equal(snap->sites->hook_pid, speaker(&v));
+	assert_int_equal(snap->sites->dropped, 0);
+	assert_int_equal(snap->sites->nested, 0);
+	assert_int_equal(snap->sites->unmatched, 0);
+	measure(snap->sites, symbols, &seen);
+	compare(&truth, &seen);
+	assert_true(find(&truth, function)->allocs > 10);
+	/* Stacks of that function reach their end, through whatever lies between. */
+	for (uint32_t s = 1; s < snap->sites->n; s++) {
+		uint64_t pcs[300], mark;
+		size_t n = insp_sites_stack(snap->sites, s, pcs, 300, &mark);
+		struct insp_symbol symbol;
+
+		if (insp_symbols_at(symbols, pcs[0] - 1, &symbol) || strcmp(symbol.name, function) != 0)
+			continue;
+		found++;
+		if (outermost && mark)
+			fail_msg("%s: the stack ends after %zu frames, mark %d", mode, n, (int)mark);
+		bool ends_there = false;
+
+		/* libc's trampoline below a coroutine has no call of its own, and so no name. */
+		for (size_t i = n > 1 ? n - 2 : 0; outermost && i < n; i++)
+			ends_there |= !insp_symbols_at(symbols, pcs[i] - 1, &symbol) &&
+				      !strcmp(symbol.name, outermost);
+		if (outermost && !ends_there)
+			fail_msg("%s: the outermost frame is %s", mode, symbol.name);
+		if (!outermost)
+			assert_int_equal(mark, INSP_HOOK_PC_TRUNCATED);
+	}
+	assert_true(found > 0);
+	assert_true(alive(&v));
+	insp_symbols_destroy(symbols);
+	insp_snapshot_destroy(snap);
+	insp_target_close(target);
+	end(&v);
+}
+
+static void hook__child_of_fork_has_its_own_tables(void **state)
+{
+	(void)state;
+	event("fork", "site_child", "_start");
+}
+
+static void hook__walks_through_signal_frames(void **state)
+{
+	(void)state;
+	event("signal", "site_handler", "_start");
+	event("signal", "site_alternate", "_start");
+}
+
+static void hook__stays_inside_of_coroutine_stacks(void **state)
+{
+	(void)state;
+	event("context", "site_context", "body");
+}
+
+static void hook__threads_come_and_go(void **state)
+{
+	(void)state;
+	event("threads", "site_thread", "clone3");
+	event("threads", "site_destructor", "clone3");
+}
+
+static void hook__libraries_come_and_go(void **state)
+{
+	(void)state;
+	event("load", "site_load", "_start");
+}
+
+static void hook__spawned_programs_change_nothing(void **state)
+{
+	(void)state;
+	event("spawn", "site_spawn", "_start");
+}
+
+static void hook__records_in_constructors(void **state)
+{
+	(void)state;
+	event("early", "site_early", "_start");
+}
+
+static void hook__deep_stacks_say_that_they_were_cut(void **state)
+{
+	(void)state;
+	event("deep", "site_bottom", NULL);
+}
+
+static void hook__walks_through_realigned_frames(void **state)
+{
+	(void)state;
+	event("realign", "site_realign", "_start");
+}
+
+/* Full tables: counted, and the program does not notice. */
+static void hook__full_tables_drop_and_count(void **state)
+{
+	const char *const argv[] = {"hook_truth", "4", "20000", NULL};
+	static const char *const envs[][3] = {
+		{"MEMINSPECT_HOOK=full", "MEMINSPECT_MAX_SITES=8", NULL},
+		{"MEMINSPECT_HOOK=full", "MEMINSPECT_MAX_FRAMES=16", NULL},
+		{"MEMINSPECT_SAMPLE_BYTES=64", "MEMINSPECT_MAX_SAMPLES=256", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(envs) / sizeof(envs[0]); i++) {
+		struct victim v = start(argv, envs[i]);
+		struct insp_target *target;
+		struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, NULL, &target);
+
+		assert_true(snap->sites && snap->sites->state == INSP_SITES_RECORDING);
+		assert_true(snap->sites->dropped > 0);
+		assert_int_equal(snap->sites->damaged, 0);
+		insp_snapshot_destroy(snap);
+		insp_target_close(target);
+		assert_true(alive(&v));
+		end(&v);
+	}
+}
+
+static void hook__is_not_in_static_programs(void **state)
+{
+	const char *const argv[] = {"hook_events-static", "early", NULL};
+	struct victim v = start(argv, (const char *const[]){NULL});
+	struct insp_target *target;
+	struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, NULL, &target);
+
+	(void)state;
+	assert_null(snap->sites);
+	assert_true(alive(&v));
+	insp_snapshot_destroy(snap);
+	insp_target_close(target);
+	end(&v);
+}
+
+/* Stops at many moments under churn: no record, frame or counter is ever torn. */
+static void hook__tables_are_whole_at_any_moment(void **state)
+{
+	const char *const argv[] = {"hook_churn", "3", NULL};
+	static const char *const envs[][3] = {{"MEMINSPECT_HOOK=full", NULL},
+					      {"MEMINSPECT_SAMPLE_BYTES=256", NULL}};
+	const char *times = getenv("HOOK_STOPS");
+	int stops = times ? atoi(times) : 60;
+
+	(void)state;
+	for (size_t e = 0; e < 2; e++) {
+		struct victim v = start(argv, envs[e]);
+
+		for (int i = 0; i < stops; i++) {
+			struct insp_target *target;
+			struct insp_snapshot *snap = picture(v.pid, INSP_NEED_SITES, NULL, &target);
+			const struct insp_sites *sites = snap->sites;
+			double live = 0, recorded = 0;
+
+			assert_true(sites && sites->state == INSP_SITES_RECORDING);
+			assert_int_equal(sites->damaged, 0);
+			for (size_t k = 1; k < sites->n; k++) {
+				assert_true(sites->items[k].allocs >= 0);
+				live += sites->items[k].allocs - sites->items[k].frees;
+			}
+			for (size_t k = 0; k < sites->nrecords; k++) {
+				assert_false(sites->records[k].size_unknown);
+				recorded += insp_sites_weight(sites, sites->records[k].size_bytes);
+			}
+			/* Each of the threads may be between two steps of one event. */
+			double weight = sites->sampled ? 256.0 / 16 : 1;
+
+			if (!sites->dropped && fabs(live - recorded) > 4 * weight + live * 0.01)
+				fail_msg("%.0f blocks by counters, %.0f by records", live, recorded);
+			insp_snapshot_destroy(snap);
+			insp_target_close(target);
+			usleep((useconds_t)(rand() % 3000));
+		}
+		end(&v);
+	}
+}
+
 /* The reason why it records nothing, in the words of its header. */
 static void aside(const char *const *argv, const char *const *env, const char *why)
 {
@@ -369,6 +582,20 @@ static void hook__stands_aside_when_told_so_or_misled(void **state)
 	aside(argv, (const char *const[]){"MEMINSPECT_SAMPLE_BYTES=many", NULL}, "SAMPLE_BYTES");
 }
 
+static void hook__stands_aside_for_another_malloc(void **state)
+{
+	const char *const argv[] = {"hook_events-jemalloc", "threads", NULL};
+	char program[4096];
+
+	(void)state;
+	path_of(program, sizeof(program), "VICTIMS", "", argv[0]);
+	if (access(program, X_OK)) {
+		printf("skip: hook_events-jemalloc is not built here\n");
+		skip();
+	}
+	aside(argv, (const char *const[]){"MEMINSPECT_HOOK=full", NULL}, "libjemalloc");
+}
+
 static void hook__is_not_there_without_it(void **state)
 {
 	const char *const argv[] = {"hook_truth", "1", "100", NULL};
@@ -391,6 +618,19 @@ int main(void)
 		cmocka_unit_test(hook__full_mode_is_exact_without_frame_pointers),
 		cmocka_unit_test(hook__full_mode_is_exact_when_threads_share_counters),
 		cmocka_unit_test(hook__samples_are_unbiased),
+		cmocka_unit_test(hook__child_of_fork_has_its_own_tables),
+		cmocka_unit_test(hook__walks_through_signal_frames),
+		cmocka_unit_test(hook__stays_inside_of_coroutine_stacks),
+		cmocka_unit_test(hook__threads_come_and_go),
+		cmocka_unit_test(hook__libraries_come_and_go),
+		cmocka_unit_test(hook__spawned_programs_change_nothing),
+		cmocka_unit_test(hook__records_in_constructors),
+		cmocka_unit_test(hook__deep_stacks_say_that_they_were_cut),
+		cmocka_unit_test(hook__walks_through_realigned_frames),
+		cmocka_unit_test(hook__full_tables_drop_and_count),
+		cmocka_unit_test(hook__is_not_in_static_programs),
+		cmocka_unit_test(hook__tables_are_whole_at_any_moment),
+		cmocka_unit_test(hook__stands_aside_for_another_malloc),
 		cmocka_unit_test(hook__stands_aside_when_told_so_or_misled),
 		cmocka_unit_test(hook__is_not_there_without_it),
 	};
