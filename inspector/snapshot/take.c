@@ -8,12 +8,14 @@
  *
  * With a copy (snapshot/copy.h) the pass over the heaps moves behind the stop as well.
  *
- * Only two threads ever touch the target: the tracer of target/live.c, which holds it, and the
- * caller, which reads. If this process dies, the kernel lets the target go.
+ * Three threads touch the target: the tracer of target/live.c, which holds it, the caller, which
+ * reads its memory, and meanwhile one that reads the kernel's books on it. If this process dies, the
+ * kernel lets the target go.
  */
 #include "snapshot/take.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +51,16 @@ struct covered {
 	struct insp_pointers *pointers;
 };
 
+/* The kernel's books are read beside the memory, on a thread of their own: smaps takes its time. */
+struct counting {
+	struct take *take;
+	struct insp_pool *pool; /* of the usage's strings: the snapshot's is in use by the walk */
+	pthread_t thread;
+	bool running;
+	int rc;
+	struct insp_error err;
+};
+
 struct take {
 	struct insp_target *target;
 	const struct insp_take_options *options;
@@ -63,6 +75,7 @@ struct take {
 	bool live;  /* memory is read while it runs */
 	bool stopped;
 	struct insp_copy *copy; /* NULL: memory is read from the target itself */
+	struct counting counting;
 };
 
 static void on_block(void *ctx, uint64_t addr, const uint8_t *bytes, size_t size_bytes)
@@ -381,6 +394,51 @@ static int collect_residency(struct take *t, struct insp_error *err)
 	return s->residency.failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for page states") : 0;
 }
 
+static void *count(void *arg)
+{
+	struct counting *c = arg;
+	struct take *t = c->take;
+
+	c->rc = t->target->ops->usage(t->target, c->pool, &t->snap->usage, &c->err);
+	if (!c->rc && t->target->ops->residency)
+		c->rc = collect_residency(t, &c->err);
+	return NULL;
+}
+
+static void destroy_pool(void *pool)
+{
+	insp_pool_destroy(pool);
+}
+
+/* Starts to read usage and page states; counting_end waits for it, before the target is let go. */
+static int counting_begin(struct take *t, struct insp_error *err)
+{
+	struct counting *c = &t->counting;
+
+	c->take = t;
+	c->pool = insp_pool_create();
+	if (!c->pool || insp_pool_defer(t->snap->pool, destroy_pool, c->pool)) {
+		insp_pool_destroy(c->pool);
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	}
+	c->running = pthread_create(&c->thread, NULL, count, c) == 0;
+	if (!c->running)
+		(void)count(c);
+	return 0;
+}
+
+static int counting_end(struct take *t, struct insp_error *err)
+{
+	struct counting *c = &t->counting;
+
+	if (c->running)
+		(void)pthread_join(c->thread, NULL);
+	c->running = false;
+	if (c->rc && err)
+		*err = c->err;
+	return c->rc;
+}
+
 /* First in the stop: what only the target itself can tell. No symbols, no files but /proc. */
 static int collect_held(struct take *t, struct insp_error *err)
 {
@@ -401,13 +459,8 @@ static int collect_held(struct take *t, struct insp_error *err)
 			return rc;
 	}
 	t->env.threads = &s->threads;
-	if (t->needs & INSP_NEED_USAGE && t->target->ops->usage) {
-		rc = t->target->ops->usage(t->target, s->pool, &s->usage, err);
-		if (!rc && t->target->ops->residency)
-			rc = collect_residency(t, err);
-		if (rc)
-			return rc;
-	}
+	if (t->needs & INSP_NEED_USAGE && t->target->ops->usage)
+		return counting_begin(t, err);
 	return 0;
 }
 
@@ -563,7 +616,7 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 	bool hold = t->options->hold;
 	unsigned held = INSP_NEED_STACKS | INSP_NEED_USAGE;
 	struct insp_stop_report report = {0};
-	int rc = 0;
+	int rc = 0, counted;
 
 	if (!t->live)
 		held |= INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES;
@@ -577,6 +630,8 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 		rc = keep_instant(t, err);
 	if (!rc && !t->copy && !t->live)
 		rc = collect_memory(t, err);
+	counted = counting_end(t, rc ? NULL : err);
+	rc = rc ? rc : counted;
 	if (t->stopped && (rc || !hold))
 		t->target->ops->resume(t->target, &report);
 	if (t->copy)
