@@ -181,8 +181,9 @@ static __attribute__((noinline)) void start_threads(void)
 
 static __attribute__((noinline)) void ready_line(void)
 {
-	victim_ready("\"list\":\"%p\",\"table\":\"%p\",\"reachable\":[%s],\"possible\":[%s],\"indirect\":[%s],\"definite\":[%s]",
-		     (void *)global_list, (void *)global_table, said[REACHABLE], said[POSSIBLE],
+	victim_ready("\"list\":\"%p\",\"mapped_nodes\":[\"%p\",\"%p\",\"%p\",\"%p\"],\"table\":\"%p\",\"reachable\":[%s],\"possible\":[%s],\"indirect\":[%s],\"definite\":[%s]",
+		     (void *)global_list, (void *)mapped->slots[0], (void *)mapped->slots[1],
+		     (void *)mapped->slots[2], (void *)mapped->slots[3], (void *)global_table, said[REACHABLE], said[POSSIBLE],
 		     said[INDIRECT], said[DEFINITE]);
 }
 
