@@ -205,6 +205,20 @@ const char *insp_name_site(const struct insp_context *ctx, uint32_t site)
 	return name && name[0] ? name : "unknown stack";
 }
 
+void insp_held_report_chunk(const struct insp_context *ctx, struct insp_report *report,
+			    struct insp_typing *typing, const struct insp_chunk *chunk)
+{
+	insp_object_begin(report, "chunk", NULL);
+	insp_field_u64(report, "addr", "chunk", INSP_T_ADDR, chunk->mem);
+	insp_field_u64(report, "size", "size", INSP_T_COUNT, chunk->size);
+	insp_field_str(report, "type", "type", insp_typing_name(typing, insp_typing_of(typing, chunk)));
+	insp_field_str(report, "preview", "begins with", insp_typing_preview(typing, chunk));
+	if (insp_held_has_sites(ctx->snapshot))
+		insp_field_str(report, "site", "allocated by",
+			       insp_name_site(ctx, ctx->snapshot->sites->chunk_sites[chunk->id]));
+	insp_object_end(report);
+}
+
 void insp_held_caveats(const struct insp_context *ctx, struct insp_report *report)
 {
 	const struct insp_snapshot *snap = ctx->snapshot;

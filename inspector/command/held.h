@@ -30,6 +30,10 @@ int insp_held_chunk_at(const struct insp_context *ctx, uint64_t addr, struct ins
    the context's pool, never NULL unless memory is short. */
 const char *insp_name_root(const struct insp_context *ctx, const struct insp_root *root);
 
+/* The object "chunk": address, sizes, type, first bytes, site. */
+void insp_held_report_chunk(const struct insp_context *ctx, struct insp_report *report,
+			    struct insp_typing *typing, const struct insp_chunk *chunk);
+
 /* "parse < read_config < main" for a site of the hook. View in the context's pool. */
 const char *insp_name_site(const struct insp_context *ctx, uint32_t site);
 /* Are there sites, joined with the chunks? */
