@@ -7,10 +7,11 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "command/filter.h"
 #include "command/heap_common.h"
 
 struct args {
-	const char *arena, *sort;
+	const char *arena, *sort, *where;
 	uint64_t min, max, limit, from, to;
 	uint32_t states;
 };
@@ -30,6 +31,9 @@ static const struct insp_option options[] = {
 	 offsetof(struct args, from)},
 	{"to", 0, INSP_OPT_ADDR, "ADDR", "only chunks below this address", NULL, NULL,
 	 offsetof(struct args, to)},
+	{"where", 'w', INSP_OPT_TEXT, "FILTER",
+	 "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'", NULL, NULL,
+	 offsetof(struct args, where)},
 	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; size: largest first", "addr", "addr|size|state",
 	 offsetof(struct args, sort)},
 	{"limit", 'n', INSP_OPT_COUNT, "N", "at most N rows; 0: all", "0", NULL,
@@ -50,6 +54,7 @@ static const struct insp_table table = INSP_TABLE("chunks", NULL, columns, "no c
 struct filter {
 	const struct args *args;
 	uint32_t arena;
+	struct insp_filter *where;
 };
 
 static bool matches(const struct filter *f, const struct insp_chunk *c)
@@ -57,7 +62,8 @@ static bool matches(const struct filter *f, const struct insp_chunk *c)
 	const struct args *a = f->args;
 
 	return a->states >> c->state & 1 && c->size >= a->min && (!a->max || c->size <= a->max) &&
-	       (!a->arena || c->arena == f->arena) && c->mem >= a->from && (!a->to || c->mem < a->to);
+	       (!a->arena || c->arena == f->arena) && c->mem >= a->from && (!a->to || c->mem < a->to) &&
+	       (!f->where || insp_filter_accepts(f->where, c));
 }
 
 static void report_row(struct insp_report *r, const struct insp_snapshot *snap,
@@ -151,10 +157,25 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		if (rc)
 			return rc;
 	}
+	if (f.args->where) {
+		struct insp_typing *typing;
+
+		rc = insp_typing_create(ctx, false, &typing, err);
+		rc = rc ? rc : insp_filter_create(ctx, f.args->where, typing, NULL, &f.where, err);
+		if (rc)
+			return rc;
+	}
 	insp_table_begin(report, &table);
 	if (!strcmp(f.args->sort, "addr"))
 		return stream_rows(report, ctx->snapshot, &f, err);
 	return sort_rows(report, ctx->snapshot, &f, err);
+}
+
+static unsigned needs_of(const void *args)
+{
+	const struct args *a = args;
+
+	return a->where ? INSP_NEED_SITES | INSP_NEED_SYMBOLS | INSP_NEED_BYTES : 0;
 }
 
 static const struct insp_table *const tables[] = {&table, NULL};
@@ -171,6 +192,7 @@ const struct insp_command insp_cmd_heap_chunks = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,
+	.needs_of = needs_of,
 	.tables = tables,
 	.run = run,
 };

@@ -40,6 +40,7 @@ static struct node *graph_in;
 static void *apart;
 static __thread struct node *thread_local_node;
 static volatile uintptr_t for_register_xored;
+static char in_register[32]; /* as text */
 static pthread_barrier_t ready;
 static struct {
 	struct node *slots[4];
@@ -172,7 +173,11 @@ static __attribute__((noinline)) void start_threads(void)
 	pthread_t a, b;
 
 	pthread_barrier_init(&ready, NULL, 3);
-	for_register_xored = (uintptr_t)make(REACHABLE) ^ UINT64_C(0x5a5a5a5a5a5a5a5a);
+	struct node *n = make(REACHABLE);
+
+	for_register_xored = (uintptr_t)n ^ UINT64_C(0x5a5a5a5a5a5a5a5a);
+	snprintf(in_register, sizeof(in_register), "%p", (void *)n);
+	n = NULL;
 	wipe();
 	if (pthread_create(&a, NULL, stack_thread, NULL) || pthread_create(&b, NULL, register_thread, NULL))
 		_exit(1);
@@ -181,9 +186,9 @@ static __attribute__((noinline)) void start_threads(void)
 
 static __attribute__((noinline)) void ready_line(void)
 {
-	victim_ready("\"list\":\"%p\",\"mapped_nodes\":[\"%p\",\"%p\",\"%p\",\"%p\"],\"table\":\"%p\",\"reachable\":[%s],\"possible\":[%s],\"indirect\":[%s],\"definite\":[%s]",
+	victim_ready("\"list\":\"%p\",\"mapped_nodes\":[\"%p\",\"%p\",\"%p\",\"%p\"],\"table\":\"%p\",\"thread_local\":\"%p\",\"in_register\":\"%s\",\"reachable\":[%s],\"possible\":[%s],\"indirect\":[%s],\"definite\":[%s]",
 		     (void *)global_list, (void *)mapped->slots[0], (void *)mapped->slots[1],
-		     (void *)mapped->slots[2], (void *)mapped->slots[3], (void *)global_table, said[REACHABLE], said[POSSIBLE],
+		     (void *)mapped->slots[2], (void *)mapped->slots[3], (void *)global_table, (void *)thread_local_node, in_register, said[REACHABLE], said[POSSIBLE],
 		     said[INDIRECT], said[DEFINITE]);
 }
 

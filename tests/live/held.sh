@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# held.sh: refs, path, dominators, suspects, types and find on victims that know who holds what.
+
+. "$(dirname "$0")/lib.sh"
+need jq
+
+j()
+{
+	mi "$@" --format json "$PID"
+}
+
+victim leaks
+list=$(truth list) table=$(truth table) lost=$(truth 'definite[0]')
+mapped=$(truth 'mapped_nodes[2]') stack=$(truth 'reachable[-2]') tls=$(truth thread_local)
+
+j path "$list"
+check "path of a global" json '.paths[0] | .root_kind == "data" and .root == "global global_list in leaks" and .length == 1'
+j path "$table"
+check "path of a table" json '.paths[0].root == "global global_table in leaks"'
+j path "$(truth 'reachable[0]')"
+check "path through a list of 20" json '.paths[0] | .length == 20 and (.steps | length == 21) and .by_start'
+j path "$lost"
+check "no path to what is lost" json '(.paths | length == 0) and .roots == 0'
+j path "$mapped"
+check "path from mapped memory" json '.paths[0].root_kind == "memory"'
+j path "$stack" --all
+check "path from another thread's stack" json '[.paths[] | select(.root_kind == "stack") | .root | test("frame [0-9]+ stack_thread")] | any'
+j path "$tls"
+check "path from TLS" json '.paths[0].root_kind == "tls"'
+j path "$(truth in_register)" --all
+check "path from a register" json '.paths | length == 1 and (.[0].root | test("register r12 of thread"))'
+j path 0x10
+check "path of no chunk" [ "$RC" = 1 ]
+
+j refs "$list"
+check "refs of the list: a global, and one that is lost" json '.refs | length == 2 and .[0].kind == "data" and .[1].kind == "chunk"'
+j refs "$table" --from --limit 0
+check "refs of the table" json '.targets | length == 64 and (map(.offset) | . == [range(64) | . * 8])'
+j refs "$(truth 'possible[0]')"
+check "a pointer to the middle" json '.refs | length == 1 and .[0].interior'
+
+# 200 nodes of 48 bytes and the table of 528 itself
+j dominators --min 0 --depth 1 --limit 0
+check "the table holds its nodes" json '.tree[] | select(.held_by == "global global_table in leaks") | .retained == 200 * 48 + 528 and .children == 64'
+check "the lost mapped chunk holds two" json '.tree[] | select(.lost and .children == 2 and .size > 400000) | .retained == .size + 96'
+check "all roots hold all" json '([.tree[].retained] | add) == .in_use'
+j dominators "$table" --min 0 --depth 10 --limit 0
+check "dominators below a chunk" json '(.tree | length == 201) and .tree[0].depth == 0'
+
+j suspects
+check "suspects: the lost one" json '.suspects | any(.kind == "lost" and .share > 0.9)'
+j suspects --min 2
+check "suspects: the table" json '.suspects | any(.kind == "holder" and .children == 64 and .held_by == "global global_table in leaks")'
+
+j find --as pointer "$table"
+check "find a pointer" json '.places | length >= 1 and any(.where | test("global_table"))'
+j find --as u64 0x5a5a5a5a5a5a5a5b
+check "find what is not there" json '.places | length == 0'
+mi find --as hex 5a5 "$PID"
+check "find odd hex" [ "$RC" = 2 ]
+check "goes on" alive
+
+victim leaks_cxx
+j types
+check "classes and their numbers" json "[.types[] | select(.type == \"shop::Book\" or .type == \"shop::Record\") | {(.type): .count}] | add == {\"shop::Book\": $(truth books), \"shop::Record\": $(truth records)}"
+check "coverage adds up" json '([.coverage[].bytes] | add) == ([.types[].bytes] | add)'
+j heap chunks --where 'type = shop::Record and size > 64'
+check "heap chunks --where" json "(.chunks | length) == $(truth records)"
+j heap chunks --where 'not (state = used or state = free) and size < 1M'
+check "heap chunks --where, states" json '.chunks | all(.state == "metadata" or .state == "unknown")'
+for bad in '' 'size' 'size >' 'size > 1 or' '(size > 1' 'size > x' 'colour = red' 'state < 3' 'size ~ 3' 'reach = definite' "$(printf '(%.0s' {1..200})"; do
+	mi heap chunks --where "$bad" "$PID"
+	check "refuses --where '${bad:0:20}'" [ "$RC" = 2 ]
+done
+j find "book number 7 of twenty"
+check "find text" json '.places | length >= 1 and any(.state == "in_use" and .offset == 0)'
+check "C++ goes on" alive
+finish
