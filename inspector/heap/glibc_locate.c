@@ -143,7 +143,7 @@ static void scan_region(struct scan *s, uint64_t start, uint64_t end)
 static void scan_modules(struct scan *s)
 {
 	const struct insp_regions *regions = s->env->regions;
-	bool after_file = false;
+	bool after_file = false; /* of data: a heap may follow a file that was mapped for reading */
 
 	for (size_t i = 0; i < regions->n; i++) {
 		const struct insp_region *r = &regions->items[i];
@@ -152,7 +152,7 @@ static void scan_modules(struct scan *s)
 		if (!(i && regions->items[i - 1].end == r->start))
 			after_file = false;
 		if (file)
-			after_file = true;
+			after_file = r->prot & INSP_PROT_WRITE && !(r->flags & INSP_REGION_SHARED);
 		if (!(r->prot & INSP_PROT_WRITE) || !(r->prot & INSP_PROT_READ) ||
 		    r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE | INSP_REGION_BRK |
 				INSP_REGION_STACK))
@@ -534,6 +534,18 @@ static void first_is_own(struct insp_glibc **list, int n)
 	}
 }
 
+/*
+ * Is this the arena of a thread? It lies at the start of its first heap, whose heap_info points at
+ * it; heaps are aligned to 1 MiB at least.
+ */
+static bool in_thread_heap(const struct insp_heap_env *env, uint64_t bins)
+{
+	uint64_t info = bins & ~((UINT64_C(1) << 20) - 1), arena;
+
+	return bins - info <= GLIBC_PAGE && !insp_space_u64(env->space, info, &arena) &&
+	       arena < bins && bins - arena <= FRONT_MAX;
+}
+
 int insp_glibc_locate(const struct insp_heap_env *env, struct insp_glibc **ret, int max,
 		      struct insp_error *err)
 {
@@ -542,6 +554,8 @@ int insp_glibc_locate(const struct insp_heap_env *env, struct insp_glibc **ret, 
 
 	scan_modules(&scan);
 	for (int i = 0; i < scan.nfound && n < max; i++) {
+		if (in_thread_heap(env, scan.found[i].bins))
+			continue;
 		ret[n] = make_instance(env, scan.found[i].bins, scan.found[i].score);
 		if (!ret[n])
 			goto nomem;
