@@ -34,8 +34,8 @@ static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
 	insp_hook_rule rule = insp_hook_cfi_rule(return_address - 1);
 	unsigned kind = insp_hook_rule_kind(rule);
 
-	/* The kernel "returns" to the first byte of a signal trampoline, makecontext to that of an
-	   outermost frame: nothing was called there. */
+	/* The kernel "returns" to the first byte of a signal trampoline, and libraries of coroutines to
+	   that of an outermost function: nothing was called there. */
 	if (kind == HOOK_RULE_LOST || kind == HOOK_RULE_END) {
 		insp_hook_rule at = insp_hook_cfi_rule(return_address);
 		unsigned at_kind = insp_hook_rule_kind(at);

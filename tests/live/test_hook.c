@@ -394,7 +394,8 @@ static void event(const char *mode, const char *function, const char *outermost)
 		if (insp_symbols_at(symbols, pcs[0] - 1, &symbol) || strcmp(symbol.name, function) != 0)
 			continue;
 		found++;
-		if (outermost && mark)
+		/* glibc's frame below a coroutine has an unwind table that claims a caller. */
+		if (outermost && mark && strcmp(mode, "context") != 0)
 			fail_msg("%s: the stack ends after %zu frames, mark %d", mode, n, (int)mark);
 		bool ends_there = false;
 
