@@ -31,7 +31,7 @@ static const struct insp_option options[] = {
 	 offsetof(struct args, from)},
 	{"to", 0, INSP_OPT_ADDR, "ADDR", "only chunks below this address", NULL, NULL,
 	 offsetof(struct args, to)},
-	{"where", 'w', INSP_OPT_TEXT, "FILTER",
+	{"where", 0, INSP_OPT_TEXT, "FILTER",
 	 "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'", NULL, NULL,
 	 offsetof(struct args, where)},
 	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; size: largest first", "addr", "addr|size|state",

@@ -13,7 +13,7 @@ struct args {
 static const struct insp_option options[] = {
 	{.name = "ADDR", .type = INSP_OPT_ADDR, .offset = offsetof(struct args, addr), .required = true,
 	 .help = "an address in a chunk in use, hexadecimal"},
-	{.name = "from", .letter = 'f', .type = INSP_OPT_FLAG, .offset = offsetof(struct args, from),
+	{.name = "from", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, from),
 	 .help = "what the chunk points at, instead of who points at it"},
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "50",
 	 .offset = offsetof(struct args, limit), .help = "at most N rows; 0: all"},
