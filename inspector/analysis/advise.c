@@ -283,7 +283,7 @@ static void check_limits(struct facts *f)
 {
 	const struct insp_usage *u = &f->snap->usage;
 
-	if (u->cgroup_max != INSP_UNKNOWN && u->cgroup_current != INSP_UNKNOWN && u->cgroup_max &&
+	if (u->n && u->cgroup_max != INSP_UNKNOWN && u->cgroup_current != INSP_UNKNOWN && u->cgroup_max &&
 	    (double)u->cgroup_current >= 0.9 * (double)u->cgroup_max)
 		say(f, &(struct insp_advice){
 			       .code = "near_limit",

@@ -80,6 +80,8 @@ struct part {
 
 struct ledger {
 	const struct insp_snapshot *snap;
+	const struct insp_region_usage *usage; /* [nusage] what the lines add up to */
+	size_t nusage;
 	struct insp_pool *pool;
 	struct insp_books *books;
 	struct heap_part **heap; /* [regions.n], NULL where no chunk lies */
@@ -529,7 +531,7 @@ static void compare_counter(struct ledger *l)
 {
 	const struct insp_usage *u = &l->snap->usage;
 
-	l->books->drift = u->vm_rss == INSP_UNKNOWN ? INT64_MIN
+	l->books->drift = !u->n || u->vm_rss == INSP_UNKNOWN ? INT64_MIN
 						    : (int64_t)(u->vm_rss - l->books->rss);
 }
 
@@ -551,9 +553,9 @@ static int balance(struct ledger *l, struct insp_error *err)
 	rc = add_chunks(l, err);
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < snap->usage.n; i++)
-		if (snap->usage.items[i].rss != INSP_UNKNOWN)
-			post_region(l, &region, &snap->usage.items[i]);
+	for (size_t i = 0; i < l->nusage; i++)
+		if (l->usage[i].rss != INSP_UNKNOWN)
+			post_region(l, &region, &l->usage[i]);
 	if (l->nomem)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the books");
 	compare_counter(l);
@@ -570,19 +572,46 @@ static int balance(struct ledger *l, struct insp_error *err)
 	return 0;
 }
 
+/* No smaps: as if what can only be in memory or in swap were in memory, and files were not. */
+static int assume_usage(struct ledger *l, struct insp_error *err)
+{
+	const struct insp_regions *regions = &l->snap->regions;
+	struct insp_region_usage *usage = insp_pool_array(l->pool, regions->n + 1, sizeof(*usage));
+
+	if (!usage)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the books");
+	for (size_t i = 0; i < regions->n; i++) {
+		const struct insp_region *r = &regions->items[i];
+
+		usage[i].start = r->start;
+		usage[i].end = r->end;
+		if (r->prot & INSP_PROT_WRITE && !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE)))
+			usage[i].rss = usage[i].pss = usage[i].anonymous = insp_region_bytes(r);
+	}
+	l->usage = usage;
+	l->nusage = regions->n;
+	return 0;
+}
+
 int insp_books_balance(const struct insp_snapshot *snapshot, struct insp_pool *pool,
 		       struct insp_books *ret, struct insp_error *err)
 {
 	struct ledger l = {.snap = snapshot, .pool = pool, .books = ret};
-	int rc;
+	int rc = 0;
 
 	*ret = (struct insp_books){.exact = snapshot->residency.known, .drift = INT64_MIN};
-	if (!(snapshot->has & INSP_NEED_USAGE) || !snapshot->usage.n)
-		return insp_fail(err, INSP_E_UNSUPPORTED,
-				 "this %s does not say which pages were in memory: `maps` and `heap "
-				 "summary` show sizes",
-				 strcmp(snapshot->target_kind, "live") ? snapshot->target_kind : "process");
-	if (!snapshot->residency.known)
+	l.usage = snapshot->usage.items;
+	l.nusage = snapshot->usage.n;
+	if (!l.nusage)
+		rc = assume_usage(&l, err);
+	if (rc)
+		return rc;
+	if (!snapshot->usage.n)
+		ret->missing = insp_pool_printf(pool,
+						"%s does not say which pages were in memory: the sizes of private "
+						"writable mappings stand in for resident bytes, and files are left out",
+						strcmp(snapshot->target_kind, "live") ? "a core" : "smaps could not be read, and so the kernel");
+	else if (!snapshot->residency.known)
 		ret->missing = "pagemap could not be read: where a mapping holds several things, its "
 			       "resident bytes are shared out by size";
 	else if (snapshot->residency.unscanned_bytes)

@@ -106,7 +106,7 @@ struct insp_books {
 };
 
 /* Fills ret; all lives in pool but what deinit frees. Needs USAGE and CHUNKS in the snapshot.
-   INSP_E_UNSUPPORTED where nothing about residency is known (a core). */
+   Where nothing about residency is known (a core), the sizes of private writable mappings stand in. */
 int insp_books_balance(const struct insp_snapshot *snapshot, struct insp_pool *pool,
 		       struct insp_books *ret, struct insp_error *err) insp_must_check;
 void insp_books_deinit(struct insp_books *books);

@@ -10,6 +10,7 @@
 
 #include "analysis/pageuse.h"
 #include "base/log.h"
+#include "site/sites.h"
 
 #define NGROUPS (INSP_SIZE_CLASSES * INSP_N_CHUNK_STATES)
 #define TAIL	64 /* groups of live chunks below top that are looked at */
@@ -64,6 +65,19 @@ static void keep_largest(struct pages *p, const struct insp_pin *pin)
 	sift_down(p->heap, p->n, 0);
 }
 
+static void add_site(struct pages *p, const struct insp_pin *pin)
+{
+	const struct insp_sites *sites = p->snap->sites;
+	uint32_t site;
+
+	if (!p->ret->sites || pin->id >= sites->nchunks)
+		return;
+	site = sites->chunk_sites[pin->id] < sites->n ? sites->chunk_sites[pin->id] : 0;
+	p->ret->sites[site].chunks++;
+	p->ret->sites[site].bytes += pin->size;
+	p->ret->sites[site].pinned += pin->pinned;
+}
+
 /* All pages of this chunk were seen. */
 static void close_pin(struct pages *p)
 {
@@ -79,6 +93,7 @@ static void close_pin(struct pages *p)
 	g->chunks++;
 	g->bytes += pin->size;
 	g->pinned += pin->pinned;
+	add_site(p, pin);
 	p->ret->pinned += pin->pinned;
 	if (pin->pinned > g->example_pinned) {
 		g->example_pinned = pin->pinned;
@@ -239,6 +254,26 @@ static int group_order(const void *a, const void *b)
 				      : (x->size_class > y->size_class) - (x->size_class < y->size_class);
 }
 
+static int site_order(const void *a, const void *b)
+{
+	const struct insp_pin_site *x = a, *y = b;
+
+	return x->pinned != y->pinned ? (x->pinned < y->pinned) - (x->pinned > y->pinned)
+				      : (x->site > y->site) - (x->site < y->site);
+}
+
+/* One row a site, zero so far. */
+static int make_sites(const struct insp_snapshot *snap, struct insp_pool *pool, struct insp_pins *ret)
+{
+	if (!snap->sites || !snap->sites->chunk_sites || !snap->sites->n)
+		return 0;
+	ret->sites = insp_pool_array(pool, snap->sites->n, sizeof(*ret->sites));
+	ret->nsites = snap->sites->n;
+	for (size_t i = 0; ret->sites && i < ret->nsites; i++)
+		ret->sites[i].site = (uint32_t)i;
+	return ret->sites ? 0 : INSP_E_NOMEM;
+}
+
 static int pin_order(const void *a, const void *b)
 {
 	const struct insp_pin *x = a, *y = b;
@@ -274,7 +309,7 @@ int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins, struct
 	p.heap = insp_pool_array(pool, max_pins + 1, sizeof(*p.heap));
 	ret->tops = insp_pool_array(pool, snapshot->chunks->nspans + 1, sizeof(*ret->tops));
 	ret->heaps = insp_pool_array(pool, snapshot->chunks->nspans + 1, sizeof(*ret->heaps));
-	if (!p.groups || !p.heap || !ret->tops || !ret->heaps)
+	if (!p.groups || !p.heap || !ret->tops || !ret->heaps || make_sites(snapshot, pool, ret))
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for pins");
 	rc = insp_pages_each(snapshot, on_page, &p, err);
 	if (rc)
@@ -293,6 +328,10 @@ int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins, struct
 	ret->pins = p.heap;
 	ret->npins = p.n;
 	qsort(ret->groups, ret->ngroups, sizeof(*ret->groups), group_order);
+	if (ret->sites)
+		qsort(ret->sites, ret->nsites, sizeof(*ret->sites), site_order);
+	while (ret->nsites && !ret->sites[ret->nsites - 1].pinned)
+		ret->nsites--;
 	qsort(ret->pins, ret->npins, sizeof(*ret->pins), pin_order);
 	qsort(ret->tops, ret->ntops, sizeof(*ret->tops), top_order);
 	qsort(ret->heaps, ret->nheaps, sizeof(*ret->heaps), heap_order);

@@ -29,6 +29,12 @@ struct insp_pin_group {
 	uint64_t example_pinned;
 };
 
+/* Page pins of one call stack that the companion hook recorded; site 0: not known. */
+struct insp_pin_site {
+	uint32_t site;
+	uint64_t chunks, bytes, pinned;
+};
+
 /* One chunk. */
 struct insp_pin {
 	uint32_t id;
@@ -58,6 +64,8 @@ struct insp_pin_heap {
 struct insp_pins {
 	struct insp_pin_group *groups; /* most pinned first */
 	size_t ngroups;
+	struct insp_pin_site *sites;   /* most pinned first; NULL without the hook */
+	size_t nsites;
 	struct insp_pin *pins;	       /* most pinned first, at most max_pins */
 	size_t npins;
 	struct insp_pin_top *tops;     /* one an arena that has a top, most to gain first */

@@ -2,14 +2,18 @@
 /* heap pins: which chunks keep free memory from going back. */
 #include "analysis/pins.h"
 #include "command/heap_common.h"
+#include "command/site_profile.h"
 
 struct args {
+	bool sites;
 	uint64_t limit;
 };
 
 static const struct insp_option options[] = {
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "10",
 	 .offset = offsetof(struct args, limit), .help = "rows of each table"},
+	{.name = "sites", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, sites),
+	 .help = "who allocated the pinning chunks, where the companion hook recorded it"},
 	INSP_OPTION_END,
 };
 
@@ -24,6 +28,16 @@ static const struct insp_column group_columns[] = {
 	{"share", "share of all pinned", INSP_T_BAR, 0, "of all pinned bytes"},
 	{"example", "for example", INSP_T_ADDR, 0, "chunk of the class that pins most: try whatis, x, path"},
 };
+
+static const struct insp_column site_columns[] = {
+	{"chunks", "chunks", INSP_T_COUNT, 0, "chunks of the site that share pages with free bytes"},
+	{"bytes", "their bytes", INSP_T_BYTES, 0, "bytes of these chunks"},
+	{"pinned", "pin", INSP_T_BYTES, 0, "free resident bytes that they keep"},
+	{"share", "share", INSP_T_RATIO, 0, "of all pinned bytes"},
+	{"site", "allocated by", INSP_T_STR, INSP_COL_WRAP, "function, and its callers"},
+};
+static const struct insp_table sites_table =
+	INSP_TABLE("sites", "Who allocated chunks on pages with free bytes", site_columns, "nothing is pinned");
 
 static const struct insp_column top_columns[] = {
 	{"arena", "arena", INSP_T_STR, 0, "name of the arena"},
@@ -169,6 +183,52 @@ static void report_pins(struct insp_report *r, const struct insp_snapshot *snap,
 	insp_table_end(r);
 }
 
+static const char *place_of(const struct insp_profile *profile, const uint32_t *numbers, uint32_t site)
+{
+	for (size_t i = 0; site && i < profile->samples.n; i++)
+		if (numbers[i] == site)
+			return insp_profile_place(profile, &profile->samples.items[i], 2);
+	return "not recorded";
+}
+
+static int report_sites(struct insp_report *r, struct insp_context *ctx, const struct insp_pins *pins,
+			uint64_t limit, struct insp_error *err)
+{
+	const struct insp_sites *sites;
+	struct insp_profile *profile;
+	const uint32_t *numbers;
+	size_t n = rows(pins->nsites, limit);
+	int rc = insp_sites_wanted(ctx->snapshot, &sites, err);
+
+	if (!rc)
+		rc = insp_heap_profile(ctx, sites, &profile, &numbers, err);
+	if (rc)
+		return rc;
+	insp_table_begin(r, &sites_table);
+	for (size_t i = 0; i < n; i++) {
+		const struct insp_pin_site *s = &pins->sites[i];
+
+		insp_cell_u64(r, s->chunks);
+		insp_cell_u64(r, s->bytes);
+		insp_cell_u64(r, s->pinned);
+		insp_cell_f64(r, pins->pinned ? (double)s->pinned / (double)pins->pinned : 0);
+		insp_cell_str(r, place_of(profile, numbers, s->site));
+		insp_row_end(r);
+	}
+	insp_table_end(r);
+	if (n < pins->nsites)
+		insp_table_cut(r, n, pins->nsites, "--limit 0 shows all");
+	insp_profile_destroy(profile);
+	return 0;
+}
+
+static unsigned needs_of(const void *args)
+{
+	const struct args *a = args;
+
+	return a->sites ? INSP_NEED_SITES | INSP_NEED_SYMBOLS : 0;
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
@@ -185,6 +245,11 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	insp_field_bool(report, "exact", NULL, pins.exact);
 	insp_object_end(report);
 	report_groups(report, &pins, a->limit);
+	if (a->sites) {
+		rc = report_sites(report, ctx, &pins, a->limit, err);
+		if (rc)
+			return rc;
+	}
 	report_tops(report, ctx->snapshot, &pins, a->limit);
 	report_heaps(report, ctx->snapshot, &pins, a->limit);
 	report_pins(report, ctx->snapshot, &pins);
@@ -202,7 +267,7 @@ static const struct insp_table tops_doc = INSP_TABLE("tops", NULL, top_columns, 
 static const struct insp_table heaps_doc = INSP_TABLE("heaps", NULL, heap_columns, NULL);
 static const struct insp_table pins_doc = INSP_TABLE("pins", NULL, pin_columns, NULL);
 static const struct insp_table *const tables[] = {
-	&totals_doc, &groups_doc, &tops_doc, &heaps_doc, &pins_doc, NULL,
+	&totals_doc, &groups_doc, &sites_table, &tops_doc, &heaps_doc, &pins_doc, NULL,
 };
 
 const struct insp_command insp_cmd_heap_pins = {
@@ -212,6 +277,8 @@ const struct insp_command insp_cmd_heap_pins = {
 	.help = "Memory goes back to the system in whole pages. A page that holds a chunk in use stays, and the "
 		"free bytes on it stay with it: they are pinned. Where several chunks are on one page, "
 		"its free bytes are shared out evenly among them. Chunks in tcaches pin, too.\n\n"
+		"With --sites and the companion hook in the process, the pins are also shown by who allocated "
+		"them.\n\n"
 		"Tops: without malloc_trim, only the end of an arena is given back. The first columns name the "
 		"last chunk below top; down to and freeing say how many of the last pieces in use it would "
 		"take to gain most (the last 64 pieces are looked at).\n\n"
@@ -222,6 +289,7 @@ const struct insp_command insp_cmd_heap_pins = {
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
+	.needs_of = needs_of,
 	.tables = tables,
 	.run = run,
 };

@@ -282,11 +282,28 @@ static void optional_bytes(struct insp_report *r, const char *key, const char *t
 		insp_field_u64(r, key, value ? title : NULL, INSP_T_BYTES, value);
 }
 
+/* Of a target that keeps no books, like a core. */
+static const struct insp_usage no_usage = {
+	.vm_rss = INSP_UNKNOWN,
+	.vm_hwm = INSP_UNKNOWN,
+	.vm_size = INSP_UNKNOWN,
+	.vm_pte = INSP_UNKNOWN,
+	.cgroup_current = INSP_UNKNOWN,
+	.cgroup_max = INSP_UNKNOWN,
+	.mem_total = INSP_UNKNOWN,
+	.mem_available = INSP_UNKNOWN,
+};
+
+static const struct insp_usage *usage_of(const struct insp_snapshot *snap)
+{
+	return snap->usage.n ? &snap->usage : &no_usage;
+}
+
 /* What the sum is, and what is counted elsewhere. */
 static void report_totals(struct insp_report *r, const struct insp_snapshot *snap,
 			  const struct insp_books *b)
 {
-	const struct insp_usage *u = &snap->usage;
+	const struct insp_usage *u = usage_of(snap);
 
 	insp_object_begin(r, "totals", NULL);
 	insp_field_u64(r, "rss", "resident", INSP_T_BYTES, b->rss);
@@ -308,7 +325,7 @@ static void report_totals(struct insp_report *r, const struct insp_snapshot *sna
 static void report_beside(struct insp_report *r, const struct insp_snapshot *snap,
 			  const struct insp_books *b)
 {
-	const struct insp_usage *u = &snap->usage;
+	const struct insp_usage *u = usage_of(snap);
 
 	insp_object_begin(r, "beside", "Not part of RSS");
 	optional_bytes(r, "page_tables", "page tables", u->vm_pte);
