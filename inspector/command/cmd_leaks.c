@@ -71,7 +71,7 @@ static const struct insp_column region_columns[] = {
 
 static const struct insp_table sum_table = INSP_TABLE("sums", NULL, sum_columns, NULL);
 static const struct insp_table group_table =
-	INSP_TABLE("groups", "Lost memory, largest first", group_columns, "nothing is lost");
+	INSP_TABLE("groups", "Groups, largest first", group_columns, "nothing is lost");
 static const struct insp_table region_table =
 	INSP_TABLE("regions", "Where pointers were looked for", region_columns, NULL);
 
