@@ -2,10 +2,12 @@
 /*
  * image: ranges of bytes, with one byte of state for each page.
  *
- * A state says what the target had there when it stood still, and, as a flag, whether the bytes are
- * here (COPIED). A page can be copied and then turn out to be gone: only PRESENT and COPIED
- * together are read. Bytes and states are sparse, and nothing here walks a whole range: there are
- * targets with mappings of many TiB (sanitizers, JVM, Go), of which few pages exist.
+ * COPIED: the bytes are here, and were still those of the target when it stood still. LOST: the
+ * page exists, but the bytes are not here (swapped, or could not be read). 0, in a mapping that is
+ * wanted: never touched.
+ *
+ * Bytes and states are sparse, and nothing here walks a whole range: there are targets with
+ * mappings of many TiB (sanitizers, JVM, Go), of which few pages exist.
  */
 #include "target/image.h"
 
@@ -23,8 +25,7 @@
 #define BATCH_BYTES (4u << 20)
 #define PIECE_BYTES (1u << 20)	 /* of one iovec: stays in the cache */
 
-/* UNKNOWN: before the last scan; after it: it found nothing there. */
-enum { UNKNOWN, ABSENT, PRESENT, SWAPPED, STATE = 0x7f, COPIED = 0x80 };
+enum { UNTOUCHED, COPIED, LOST, ELSEWHERE };
 
 struct range {
 	uint64_t start, end;
@@ -138,12 +139,11 @@ int insp_image_cover(struct insp_image *image, uint64_t start, uint64_t end, str
 	return 0;
 }
 
-static void mark(struct insp_image *image, uint64_t addr, size_t len, bool copied)
+static void mark(struct insp_image *image, uint64_t addr, size_t len, uint8_t state)
 {
 	struct range *r = range_of(image, addr);
 
-	for (size_t i = (size_t)((addr - r->start) / PAGE), n = len / PAGE; n; i++, n--)
-		r->states[i] = (uint8_t)(copied ? r->states[i] | COPIED : r->states[i] & ~COPIED);
+	memset(r->states + (addr - r->start) / PAGE, state, len / PAGE);
 }
 
 /* One piece by itself, after a batch failed at it: as far as it goes. */
@@ -154,8 +154,9 @@ static void copy_one(struct insp_image *image, size_t i)
 
 	n = insp_live_read(image->live, addr, image->local[i].iov_base, len) & ~(size_t)(PAGE - 1);
 	image->bytes_read += n;
-	mark(image, addr, n, true);
-	mark(image, addr + n, len - n, false);
+	mark(image, addr, n, COPIED);
+	if (n < len)
+		mark(image, addr + n, len - n, LOST);
 }
 
 void insp_image_flush(struct insp_image *image)
@@ -170,7 +171,7 @@ void insp_image_flush(struct insp_image *image)
 			n -= (ssize_t)image->local[i].iov_len;
 			image->bytes_read += image->local[i].iov_len;
 			mark(image, (uintptr_t)image->remote[i].iov_base, image->local[i].iov_len,
-			     true);
+			     COPIED);
 		}
 		if (i < image->niov)
 			copy_one(image, i++);
@@ -217,41 +218,20 @@ static struct range *part(const struct insp_image *image, uint64_t *start, uint6
 	return r;
 }
 
-static void present_in(struct insp_image *image, struct range *r, uint64_t start, uint64_t to,
-		       bool written)
+/* Without touching states that nobody wrote. */
+static void clear_states(uint8_t *from, size_t n)
 {
-	uint8_t *s = r->states + (start - r->start) / PAGE;
-	size_t n = (size_t)((to - start) / PAGE), from = 0;
-	uint8_t all = COPIED;
-	bool in_run = false;
+	uint8_t *page = (uint8_t *)(((uintptr_t)from + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+	size_t head = (size_t)(page - from);
 
-	if (written) {
-		memset(s, PRESENT, n);
-		insp_image_copy(image, start, to);
+	if (n < 16 * PAGE) {
+		memset(from, UNTOUCHED, n);
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		all &= s[i];
-		s[i] = (uint8_t)((s[i] & COPIED) | PRESENT);
-	}
-	for (size_t i = 0; i <= n && !all; i++) { /* some are missing: they are new to us */
-		bool missing = i < n && !(s[i] & COPIED);
-
-		if (missing && !in_run)
-			from = i;
-		if (!missing && in_run)
-			insp_image_copy(image, start + from * PAGE, start + i * PAGE);
-		in_run = missing;
-	}
-}
-
-void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, bool written)
-{
-	struct range *r;
-	uint64_t to;
-
-	for (; start < end && (r = part(image, &start, end, &to)); start = to)
-		present_in(image, r, start, to, written);
+	memset(from, UNTOUCHED, head);
+	n -= head;
+	(void)madvise(page, n & ~(size_t)(PAGE - 1), MADV_DONTNEED);
+	memset(page + (n & ~(size_t)(PAGE - 1)), UNTOUCHED, n % PAGE);
 }
 
 void insp_image_not_here(struct insp_image *image, uint64_t start, uint64_t end, bool swapped)
@@ -259,9 +239,15 @@ void insp_image_not_here(struct insp_image *image, uint64_t start, uint64_t end,
 	struct range *r;
 	uint64_t to;
 
-	for (; start < end && (r = part(image, &start, end, &to)); start = to)
-		memset(r->states + (start - r->start) / PAGE, swapped ? SWAPPED : ABSENT,
-		       (size_t)((to - start) / PAGE));
+	for (; start < end && (r = part(image, &start, end, &to)); start = to) {
+		uint8_t *states = r->states + (start - r->start) / PAGE;
+		size_t n = (size_t)((to - start) / PAGE);
+
+		if (swapped)
+			memset(states, LOST, n);
+		else
+			clear_states(states, n);
+	}
 }
 
 uint64_t insp_image_bytes_read(const struct insp_image *image)
@@ -300,18 +286,15 @@ static void view_close(struct insp_target *target)
 	free(target->priv);
 }
 
-/* What the target had at addr; UNKNOWN: the image knows nothing of that mapping. */
+/* ELSEWHERE: the image knows nothing of that mapping. */
 static uint8_t state_at(const struct view *v, uint64_t addr, const struct range **ret)
 {
-	const struct range *r = range_of(v->image, addr);
-	uint8_t state = r ? r->states[(addr - r->start) / PAGE] : UNKNOWN;
-	const struct insp_region *region;
+	const struct insp_region *region = insp_regions_find(v->regions, addr);
 
-	*ret = r;
-	if (state & STATE)
-		return state;
-	region = insp_regions_find(v->regions, addr);
-	return region && insp_image_wants(region) ? ABSENT : UNKNOWN;
+	*ret = range_of(v->image, addr);
+	if (!region || !insp_image_wants(region) || !*ret)
+		return ELSEWHERE;
+	return (*ret)->states[(addr - (*ret)->start) / PAGE];
 }
 
 static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, size_t size_bytes)
@@ -327,7 +310,7 @@ static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, si
 
 		if (n > size_bytes - done)
 			n = size_bytes - done;
-		if (state == UNKNOWN) {
+		if (state == ELSEWHERE) {
 			size_t got = v->live->ops->read(v->live, at, (char *)buf + done, n);
 
 			done += got;
@@ -335,7 +318,7 @@ static size_t view_read(struct insp_target *target, uint64_t addr, void *buf, si
 				break;
 			continue;
 		}
-		if (state != (PRESENT | COPIED))
+		if (state != COPIED)
 			break;
 		memcpy((char *)buf + done, r->bytes + (at - r->start), n);
 		done += n;
@@ -351,17 +334,15 @@ static int view_pages(struct insp_target *target, uint64_t addr, size_t npages, 
 		const struct range *r;
 		uint8_t state = state_at(v, addr, &r);
 
-		if (state == UNKNOWN) {
+		if (state == ELSEWHERE) {
 			if (v->live->ops->pages(v->live, addr, 1, ret))
 				return INSP_E_FAULT;
-		} else if (state == (PRESENT | COPIED)) {
-			*ret = INSP_PAGE_PRESENT;
-		} else if ((state & STATE) == ABSENT) {
+		} else if (state == UNTOUCHED) {
 			const struct insp_region *region = insp_regions_find(v->regions, addr);
 
 			*ret = region && region->inode ? INSP_PAGE_FILE : INSP_PAGE_ABSENT;
-		} else { /* the bytes exist, but not here: as good as in swap */
-			*ret = INSP_PAGE_SWAPPED;
+		} else {
+			*ret = state == COPIED ? INSP_PAGE_PRESENT : INSP_PAGE_SWAPPED;
 		}
 	}
 	return 0;

@@ -36,15 +36,8 @@ void insp_image_flush(struct insp_image *image);
 /* The kind of mapping that is copied: private and writable. */
 bool insp_image_wants(const struct insp_region *region);
 
-/*
- * What the last scan, the one that counts, found. What it did not name in mappings that are wanted
- * was never touched.
- *
- * These pages are in memory: copies those that were written since their last copy, or of which
- * there is none.
- */
-void insp_image_present(struct insp_image *image, uint64_t start, uint64_t end, bool written);
-/* These are in swap, or the kernel's page of zeroes. */
+/* An older copy of these, if any, is void: they are in swap, or (swapped false) as good as never
+   touched: given back, or the kernel's page of zeroes. */
 void insp_image_not_here(struct insp_image *image, uint64_t start, uint64_t end, bool swapped);
 
 uint64_t insp_image_bytes_read(const struct insp_image *image);

@@ -91,18 +91,18 @@ static int uffd_watch(int uffd, uint64_t start, uint64_t end)
 /* Does the log tell the truth: a page that was protected and then written, and one that was not? */
 static bool log_works(int uffd, uint8_t *pages, struct insp_scan *scan, uint64_t *written)
 {
-	const uint64_t start = (uintptr_t)pages, both = INSP_SCAN_WRITTEN | INSP_SCAN_PRESENT;
+	const uint64_t start = (uintptr_t)pages;
 	const uint64_t end = start + 2 * 4096;
 
 	pages[0] = pages[4096] = 1;
 	if (uffd_start(uffd) || uffd_watch(uffd, start, end) ||
-	    insp_scan_run(scan, start, end, both, 0, true, NULL, NULL))
+	    insp_scan_run(scan, start, end, INSP_SCAN_CHANGED, true, NULL, NULL))
 		return false;
 	pages[4096] = 2;
 	*written = 0;
 	for (uint64_t page = start; page < end; page += 4096) {
 		memset(scan->runs, 0, sizeof(*scan->runs));
-		if (insp_scan_run(scan, page, page + 4096, both, 0, false, NULL, NULL))
+		if (insp_scan_run(scan, page, page + 4096, INSP_SCAN_CHANGED, false, NULL, NULL))
 			return false;
 		*written = *written << 1 | (scan->runs[0].start == page);
 	}
@@ -203,7 +203,7 @@ static int check_memory(struct insp_precopy *p, struct insp_error *err)
 	for (size_t i = 0; i < p->before.n; i++)
 		if (insp_image_wants(&p->before.items[i]))
 			(void)insp_scan_run(&p->scan, p->before.items[i].start, p->before.items[i].end,
-					    INSP_SCAN_PRESENT, 0, false, add_present, p);
+					    INSP_SCAN_ALL_PRESENT, false, add_present, p);
 	if (insp_proc_small(AT_FDCWD, "/proc/meminfo", buf, sizeof(buf)) <= 0 ||
 	    !insp_proc_field_bytes(buf, "MemAvailable", &available))
 		return 0;
@@ -291,12 +291,15 @@ int insp_precopy_begin(struct insp_target *target, struct insp_precopy **ret, st
 
 /* ---- while it runs */
 
-static void copy_run(void *ctx, const struct insp_scan_run *run)
+static void take_run(void *ctx, const struct insp_scan_run *run)
 {
 	struct insp_precopy *p = ctx;
 
-	if (run->categories & INSP_SCAN_ZERO)
+	if (!(run->categories & INSP_SCAN_PRESENT) || run->categories & INSP_SCAN_ZERO) {
+		insp_image_not_here(p->image, run->start, run->end,
+				    run->categories & INSP_SCAN_SWAPPED);
 		return;
+	}
 	p->sum += run->end - run->start;
 	insp_image_copy(p->image, run->start, run->end);
 }
@@ -311,8 +314,7 @@ static int one_round(struct insp_precopy *p)
 
 		if (!p->watched[i])
 			continue;
-		if (insp_scan_run(&p->scan, r->start, r->end, INSP_SCAN_WRITTEN | INSP_SCAN_PRESENT, 0,
-				  true, copy_run, p))
+		if (insp_scan_run(&p->scan, r->start, r->end, INSP_SCAN_CHANGED, true, take_run, p))
 			p->log_broken = true;
 		if (insp_interrupted())
 			return INSP_E_INTERRUPTED;
@@ -343,19 +345,6 @@ int insp_precopy_rounds(struct insp_precopy *p, struct insp_error *err)
 
 /* ---- while it is held */
 
-static void finish_run(void *ctx, const struct insp_scan_run *run)
-{
-	struct insp_precopy *p = ctx;
-
-	if (!(run->categories & INSP_SCAN_PRESENT))
-		insp_image_not_here(p->image, run->start, run->end, true);
-	else if (run->categories & INSP_SCAN_ZERO)
-		insp_image_not_here(p->image, run->start, run->end, false);
-	else
-		insp_image_present(p->image, run->start, run->end,
-				   run->categories & INSP_SCAN_WRITTEN || p->log_broken);
-}
-
 int insp_precopy_finish(struct insp_precopy *p, struct insp_error *err)
 {
 	uint64_t before = insp_image_bytes_read(p->image);
@@ -366,9 +355,11 @@ int insp_precopy_finish(struct insp_precopy *p, struct insp_error *err)
 	for (size_t i = 0; !rc && i < p->at_stop.n; i++) {
 		const struct insp_region *r = &p->at_stop.items[i];
 
-		if (insp_image_wants(r) &&
-		    insp_scan_run(&p->scan, r->start, r->end, 0, INSP_SCAN_PRESENT | INSP_SCAN_SWAPPED,
-				  false, finish_run, p))
+		if (!insp_image_wants(r))
+			continue;
+		if (insp_scan_run(&p->scan, r->start, r->end, INSP_SCAN_CHANGED_OR_GONE, false, take_run, p) ||
+		    (p->log_broken && insp_scan_run(&p->scan, r->start, r->end, INSP_SCAN_ALL_PRESENT,
+						    false, take_run, p)))
 			rc = insp_fail(err, INSP_E_IO, "scan of the pages of process %d", p->live->pid);
 	}
 	insp_image_flush(p->image);

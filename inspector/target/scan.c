@@ -34,9 +34,17 @@ void insp_scan_deinit(struct insp_scan *scan)
 	scan->runs = NULL;
 }
 
-int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, uint64_t all, uint64_t any,
+int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, enum insp_scan_what what,
 		  bool protect, insp_scan_fn fn, void *ctx)
 {
+	static const struct {
+		uint64_t all, any, inverted;
+	} masks[] = {
+		[INSP_SCAN_ALL_PRESENT] = {.all = INSP_SCAN_PRESENT},
+		[INSP_SCAN_CHANGED] = {.all = INSP_SCAN_PRESENT | INSP_SCAN_WRITTEN},
+		[INSP_SCAN_CHANGED_OR_GONE] = {.any = INSP_SCAN_PRESENT | INSP_SCAN_WRITTEN,
+					       .inverted = INSP_SCAN_PRESENT},
+	};
 	/* There are mappings of many TiB with few pages in them. */
 	uint64_t each = ((end - start) / STEPS_MAX & ~4095ull) + STEP_BYTES;
 
@@ -49,8 +57,9 @@ int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, uint64_t
 			.end = to,
 			.vec = (uintptr_t)scan->runs,
 			.vec_len = INSP_SCAN_RUNS,
-			.category_mask = all,
-			.category_anyof_mask = any,
+			.category_mask = masks[what].all,
+			.category_anyof_mask = masks[what].any,
+			.category_inverted = masks[what].inverted,
 			.return_mask = INSP_SCAN_WRITTEN | INSP_SCAN_PRESENT | INSP_SCAN_SWAPPED |
 				       INSP_SCAN_ZERO,
 		};

@@ -36,12 +36,17 @@ typedef void (*insp_scan_fn)(void *ctx, const struct insp_scan_run *run);
 bool insp_scan_init(struct insp_scan *scan, int pagemap_fd);
 void insp_scan_deinit(struct insp_scan *scan);
 
+enum insp_scan_what {
+	INSP_SCAN_ALL_PRESENT,
+	INSP_SCAN_CHANGED,	   /* present and written */
+	INSP_SCAN_CHANGED_OR_GONE, /* that, and all that is not present */
+};
+
 /*
- * Hands fn (may be NULL) every run in [start, end) whose pages have all categories in `all` (0:
- * any) and one of those in `any` (0: no matter). protect: write-protects them, too. 0 or a
- * negated errno.
+ * Hands fn (may be NULL) every run of such pages in [start, end). protect: write-protects them,
+ * too, where the mapping is watched. 0 or a negated errno.
  */
-int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, uint64_t all, uint64_t any,
+int insp_scan_run(struct insp_scan *scan, uint64_t start, uint64_t end, enum insp_scan_what what,
 		  bool protect, insp_scan_fn fn, void *ctx);
 
 #endif
