@@ -2,7 +2,10 @@
 /* whatis: everything that is known about one address. */
 #include <inttypes.h>
 
+#include "base/vec.h"
 #include "command/heap_common.h"
+#include "site/sites.h"
+#include "stack/unwind.h"
 #include "symbol/symbols.h"
 
 struct args {
@@ -14,6 +17,13 @@ static const struct insp_option options[] = {
 	 offsetof(struct args, addr), .required = true},
 	INSP_OPTION_END,
 };
+
+static const struct insp_column stack_columns[] = {
+	{"function", "", INSP_T_STR, INSP_COL_WRAP, "function, demangled; null unknown"},
+	{"where", "", INSP_T_STR, INSP_COL_WRAP, "line, or module and offset"},
+	{"pc", NULL, INSP_T_ADDR, 0, "return address"},
+};
+static const struct insp_table stack_table = INSP_TABLE("frames", NULL, stack_columns, NULL);
 
 static void report_chunk(struct insp_report *r, const struct insp_snapshot *snap, uint64_t addr)
 {
@@ -42,6 +52,63 @@ static void report_chunk(struct insp_report *r, const struct insp_snapshot *snap
 				       snap->allocators.items[a->allocator].title);
 	}
 	insp_object_end(r);
+}
+
+/* Who asked for the block, when and in which thread, if the hook recorded it. */
+static void report_site(struct insp_report *r, struct insp_context *ctx, uint64_t addr)
+{
+	const struct insp_snapshot *snap = ctx->snapshot;
+	const struct insp_site_record *record;
+	size_t hint = SIZE_MAX;
+	int64_t id = insp_chunks_owner(snap->chunks, addr, &hint);
+	struct insp_frames frames = {0};
+	struct insp_chunk c;
+	uint64_t pcs[INSP_FRAMES_MAX], mark, seconds, now;
+	size_t n;
+
+	if (id < 0 || !snap->sites || snap->sites->state != INSP_SITES_RECORDING)
+		return;
+	insp_chunks_get(snap->chunks, (uint32_t)id, &c);
+	record = insp_sites_record_at(snap->sites, c.mem);
+	if (!record) {
+		if (insp_chunk_state_live(c.state))
+			insp_note(r, INSP_NOTE, "not_recorded",
+				  snap->sites->sampled
+					  ? "the hook did not draw this block: who asked for it is not known"
+					  : "the hook did not record this block");
+		return;
+	}
+	seconds = insp_site_record_seconds(record);
+	now = snap->taken_at_ns > snap->sites->started_ns
+		      ? (snap->taken_at_ns - snap->sites->started_ns) / 1000000000
+		      : 0;
+	if (now < snap->sites->seconds)
+		now = snap->sites->seconds;
+	insp_object_begin(r, "allocation", "Allocation");
+	insp_field_u64(r, "site", "site", INSP_T_ID, record->site);
+	insp_field_u64(r, "requested", "asked for", INSP_T_COUNT, record->size_bytes);
+	insp_field_u64(r, "age_ns", "age", INSP_T_DURATION,
+		       (now > seconds ? now - seconds : 0) * UINT64_C(1000000000));
+	if (record->thread < snap->sites->ntids)
+		insp_field_i64(r, "allocated_by", "by thread", INSP_T_ID,
+			       snap->sites->tids[record->thread]);
+	n = insp_sites_stack(snap->sites, record->site, pcs, INSP_FRAMES_MAX, &mark);
+	for (size_t i = 0; i < n && ctx->symbols; i++)
+		if (insp_symbols_frames(ctx->symbols, ctx->pool, pcs[i], 0, false, 0, &frames))
+			break;
+	insp_table_begin(r, &stack_table);
+	insp_vec_each(&frames, f) {
+		insp_cell_str(r, f->function);
+		if (f->file)
+			insp_cell_strf(r, "%s:%" PRIu32, f->file, f->line);
+		else
+			insp_cell_strf(r, "%s+%#" PRIx64, f->module ? f->module : "?", f->module_offset);
+		insp_cell_u64(r, f->pc);
+		insp_row_end(r);
+	}
+	insp_table_end(r);
+	insp_object_end(r);
+	insp_vec_free(&frames);
 }
 
 static void report_region(struct insp_report *r, const struct insp_snapshot *snap, uint64_t addr)
@@ -153,6 +220,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	insp_text(report, NULL, "%#" PRIx64 ": %s", addr,
 		  insp_describe_addr(ctx->snapshot, ctx->symbols, ctx->pool, addr));
 	report_chunk(report, ctx->snapshot, addr);
+	report_site(report, ctx, addr);
 	report_symbol(report, ctx, addr);
 	report_stack(report, ctx->snapshot, addr);
 	report_arena_struct(report, ctx->snapshot, addr);
@@ -206,8 +274,15 @@ static const struct insp_column stack_fields[] = {
 	{"function", NULL, INSP_T_STR, 0, "of that frame"},
 };
 static const struct insp_table stack_doc = INSP_TABLE("stack", NULL, stack_fields, NULL);
+static const struct insp_column allocation_fields[] = {
+	{"site", NULL, INSP_T_ID, 0, "number of its call stack, as in heap top"},
+	{"requested", NULL, INSP_T_COUNT, 0, "bytes that were asked for"},
+	{"age_ns", NULL, INSP_T_DURATION, 0, "since it was allocated, to the second"},
+	{"allocated_by", NULL, INSP_T_ID, 0, "thread id, in the target's pid namespace"},
+};
+static const struct insp_table allocation_doc = INSP_TABLE("allocation", NULL, allocation_fields, NULL);
 static const struct insp_table *const tables[] = {
-	&top_doc, &chunk_doc, &mapping_doc, &symbol_doc, &stack_doc, NULL,
+	&top_doc, &chunk_doc, &allocation_doc, &stack_table, &mapping_doc, &symbol_doc, &stack_doc, NULL,
 };
 
 const struct insp_command insp_cmd_whatis = {
@@ -215,13 +290,13 @@ const struct insp_command insp_cmd_whatis = {
 	.group = "memory",
 	.summary = "what lies at an address: chunk, symbol, stack, mapping",
 	.help = "Looks the address up in everything that is known: the chunk that holds it with its "
-		"state and arena, the module and symbol, the thread and frame whose stack it is on, "
-		"malloc's own structures, and the mapping.",
+		"state and arena, who asked for it and when (with the hook), the module and symbol, the "
+		"thread and frame whose stack it is on, malloc's own structures, and the mapping.",
 	.example = "whatis 0x7ffff7dd0000",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
-	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_SYMBOLS,
+	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_SYMBOLS | INSP_NEED_SITES,
 	.tables = tables,
 	.run = run,
 };

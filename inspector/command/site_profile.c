@@ -102,6 +102,22 @@ static uint32_t mapping_of(struct builder *b, uint64_t addr)
 	return (uint32_t)b->profile->mappings.n;
 }
 
+/* Readers take the first mapping for the program. */
+static void add_program(struct builder *b)
+{
+	const struct insp_snapshot *snap = b->ctx->snapshot;
+
+	for (size_t i = 0; i < snap->regions.n; i++) {
+		const struct insp_region *r = &snap->regions.items[i];
+		const struct insp_module *m = insp_modules_find(&snap->modules, r->start);
+
+		if (m && m->is_main && r->prot & INSP_PROT_EXEC) {
+			(void)mapping_of(b, r->start);
+			return;
+		}
+	}
+}
+
 /* The location of code at addr, with names, made when it is new. */
 static uint32_t location_of(struct builder *b, uint64_t addr, bool symbolise)
 {
@@ -220,6 +236,7 @@ int insp_heap_profile(struct insp_context *ctx, const struct insp_sites *sites,
 	insp_profile_add_type(p, "alloc_space", "bytes");
 	insp_profile_add_type(p, "inuse_objects", "count");
 	insp_profile_add_type(p, "inuse_space", "bytes");
+	add_program(&b);
 	p->default_type = INSP_HEAP_INUSE_SPACE;
 	p->period_type = (struct insp_profile_type){"space", "bytes"};
 	p->period = sites->sampled ? (int64_t)sites->sample_bytes : 1;
@@ -276,6 +293,7 @@ int insp_threads_profile(struct insp_context *ctx, struct insp_profile **ret, st
 
 	if (!p)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the profile");
+	add_program(&b);
 	insp_profile_add_type(p, "threads", "count");
 	p->period_type = (struct insp_profile_type){"threads", "count"};
 	p->period = 1;

@@ -393,5 +393,6 @@ const struct insp_section insp_sections[] = {
 	{"pages", residency, has_residency},
 	{"chunks", chunks, NULL},
 	{"pointer", pointers, has_pointers},
+	{"sites", insp_section_sites, insp_section_has_sites},
 };
 const size_t insp_nsections = sizeof(insp_sections) / sizeof(insp_sections[0]);

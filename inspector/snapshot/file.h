@@ -35,6 +35,10 @@ int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp
 int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 			     struct insp_snapshot **ret, struct insp_error *err) insp_must_check;
 
+/* In describe_sites.c. */
+bool insp_section_has_sites(const struct insp_snapshot *s);
+void insp_section_sites(struct insp_codec *c, struct insp_snapshot *s);
+
 /* A section: describe.c has the table. */
 struct insp_section {
 	const char id[8];
