@@ -33,7 +33,7 @@ static const struct mark marks[] = {
 	{"tcmalloc", "tcmalloc",
 	 {"tc_malloc", "MallocExtension_Internal_GetStats", "tc_version",
 	  "TCMalloc_Internal_GetStats"},
-	 {"tcmalloc: large alloc", "MALLOC: "},
+	 {"tcmalloc: large alloc", "Bytes in use by application"},
 	 {"libtcmalloc"}},
 	{"mimalloc", "mimalloc", {"mi_malloc", "mi_version", "mi_heap_malloc"}, {"mimalloc: "},
 	 {"libmimalloc"}},

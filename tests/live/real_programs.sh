@@ -19,6 +19,7 @@ inspect()
 	check "$name: heap summary" [ "$RC" = 0 ]
 	check "$name: heap summary is JSON" json .
 	if [ "$expect" = glibc ]; then
+		check "$name: nothing but glibc's malloc" json '[.allocators[].name] == ["glibc"]'
 		check "$name: chunks in use" json '.totals.in_use_chunks > 0 and .totals.in_use_bytes > 0'
 		# Arenas of threads are no mallocs of their own, wherever the kernel puts them.
 		check "$name: one glibc malloc" json '[.allocators[] | select(.walked)] | length == 1'
