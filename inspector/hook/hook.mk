@@ -24,3 +24,12 @@ $(HOOK): $(HOOK_OBJS)
 	$(call say,LD,$@)
 	$(Q)$(CC) -shared -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -Wl,-soname,$(@F) \
 		-o $@ $^
+
+# For tests: each capture compared with libgcc's unwinder.
+HOOK_CHECK := $(BUILD)/victims/libhook-check.so
+$(HOOK_CHECK): $(HOOK_OBJS) tests/hook/check.c
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(HOOK_CFLAGS) -shared -Wl,-z,now -Wl,-z,nodelete -Wl,--wrap=insp_hook_capture \
+		-o $@ $^ -lgcc_s
+victims: $(HOOK_CHECK)

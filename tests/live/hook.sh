@@ -104,6 +104,7 @@ check 'the program works on' alive
 
 start_with --sample 16k
 mi heap top --by function --limit 0 --format json "$PID"
+# shellcheck disable=SC2016 # jq's variables
 check 'sampled: within a fifth of the truth in sum' jq -en --argjson truth "$TRUTH" --slurpfile o "$T/out" '
 	([$truth.sites[] | .[1]] | add) as $want | ([$o[0].top[].alloc_bytes] | add) as $got
 	| $got > $want * 0.8 and $got < $want * 1.2'

@@ -10,9 +10,40 @@
 #include <cmocka.h>
 
 #include "base/vec.h"
+#include "site/sites.h"
 #include "snapshot/file.h"
 
 static const struct insp_geometry glibc = {.shift = 4, .lead = 16, .tail = 8};
+
+/* Two stacks with a common caller; the block of the lone chunk is one's. */
+static struct insp_sites *build_sites(const struct insp_chunks *chunks)
+{
+	struct insp_sites *s = insp_sites_create();
+
+	s->state = INSP_SITES_RECORDING;
+	s->sampled = true;
+	s->sample_bytes = 4096;
+	s->nframes = 4;
+	s->frames = calloc(s->nframes, sizeof(*s->frames));
+	s->frames[1] = (struct insp_site_frame){0x401000, 0};
+	s->frames[2] = (struct insp_site_frame){0x401100, 1};
+	s->frames[3] = (struct insp_site_frame){0x400900, 1};
+	s->n = 3;
+	s->items = calloc(s->n, sizeof(*s->items));
+	s->items[1] = (struct insp_site){2, 10, 1000, 4, 400};
+	s->items[2] = (struct insp_site){3, 2.5, 77.25, 0, 0};
+	s->nrecords = 2;
+	s->records = calloc(s->nrecords, sizeof(*s->records));
+	s->records[0] = (struct insp_site_record){.addr = 0x5010, .size_bytes = 9, .site = 1, .time = 3};
+	s->records[1] = (struct insp_site_record){.addr = 0x200010, .size_bytes = 135000, .site = 2};
+	s->ntids = 1;
+	s->tids = calloc(1, sizeof(*s->tids));
+	s->tids[0] = 4242;
+	s->nchunks = chunks->n;
+	s->chunk_sites = calloc(chunks->n, sizeof(*s->chunk_sites));
+	s->chunk_sites[0] = 2;
+	return s;
+}
 
 static struct insp_snapshot *build(void)
 {
@@ -57,6 +88,7 @@ static struct insp_snapshot *build(void)
 	insp_pointers_scan(s->pointers, 0x5000, (uint8_t *)block, sizeof(block));
 	insp_pointers_scan(s->pointers, 0x3000, (uint8_t *)block, sizeof(block));
 	assert_int_equal(insp_pointers_seal(s->pointers), 0);
+	s->sites = build_sites(s->chunks);
 	return s;
 }
 
@@ -122,6 +154,13 @@ static void snapshot_file__gives_back_what_was_saved(void **state)
 	assert_int_equal(b->pointers->pages[0].addr, 0x3000);
 	assert_int_equal(b->pointers->pages[1].n, 2);
 	assert_int_equal(INSP_POINTER_VALUE(b->pointers->items[b->pointers->pages[1].first]), 0x2010);
+	assert_true(b->sites && b->sites->sampled);
+	assert_int_equal(b->sites->n, 3);
+	assert_true(b->sites->items[2].alloc_bytes == 77.25);
+	assert_memory_equal(a->sites->records, b->sites->records, 2 * sizeof(*a->sites->records));
+	assert_int_equal(insp_sites_record_at(b->sites, 0x200010)->site, 2);
+	assert_int_equal(b->sites->chunk_sites[0], 2);
+	assert_int_equal(b->sites->frames[3].pc, 0x400900);
 	insp_snapshot_destroy(a);
 	insp_snapshot_destroy(b);
 	free(bytes);
