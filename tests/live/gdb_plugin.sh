@@ -55,10 +55,10 @@ done
 # ---- remote
 if command -v gdbserver >/dev/null; then
 	port=$((20000 + $$ % 20000))
-	gdbserver --once --attach "localhost:$port" "$PID" >"$T/server.log" 2>&1 &
+	gdbserver --once --attach "127.0.0.1:$port" "$PID" >"$T/server.log" 2>&1 &
 	pids="$pids $!"
 	if until_true grep -q Listening "$T/server.log"; then
-		in_gdb -ex "target remote localhost:$port" -x "$script" \
+		in_gdb -ex "target remote 127.0.0.1:$port" -x "$script" \
 			-ex "heap summary --format json -o $T/remote.json" -ex 'heap whatis $sp'
 		check "remote: the same bytes in use" \
 			jq -e ".totals.in_use_bytes == $gdb_bytes" "$T/remote.json"
