@@ -14,6 +14,7 @@ struct args {
 	bool possible, indirect, reachable, roots;
 };
 
+#define MANY	 20000
 #define NO_LIMIT "18446744073709551615"
 
 static const struct insp_option options[] = {
@@ -201,6 +202,17 @@ static void report_regions(struct insp_report *r, const struct insp_graph *g)
 	insp_table_end(r);
 }
 
+/* So many that reading all of the heap forward is faster than reading these one by one. */
+static bool many_listed(const struct work *w, const struct insp_leaks *l)
+{
+	uint64_t n = l->sums[INSP_REACH_DEFINITE].count;
+
+	n += w->args->possible ? l->sums[INSP_REACH_POSSIBLE].count : 0;
+	n += w->args->indirect ? l->sums[INSP_REACH_INDIRECT].count : 0;
+	n += w->args->reachable ? l->sums[INSP_REACH_REACHABLE].count : 0;
+	return n > MANY;
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
@@ -213,7 +225,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 
 	rc = choose_key(&w, err);
 	rc = rc ? rc : insp_held_create(ctx, &graph, &leaks, NULL, err);
-	rc = rc ? rc : insp_typing_create(ctx, w.key == KEY_TYPE && w.args->reachable, &w.types, err);
+	rc = rc ? rc : insp_typing_create(ctx, w.key == KEY_TYPE && many_listed(&w, leaks), &w.types, err);
 	if (!rc && w.args->where)
 		rc = insp_filter_create(ctx, w.args->where, w.types, leaks, &w.filter, err);
 	if (rc)
