@@ -20,6 +20,7 @@
 
 #define DESCRIPTOR_BYTES UINT64_C(2304) /* struct pthread of glibc, 2.26 to 2.43: 2240 to 2304 */
 #define DESCRIPTOR_SLACK UINT64_C(16384)
+#define TLS_MAX		 UINT64_C(262144) /* above, fs points into something that is more than TLS */
 #define GUARD_MAX	 UINT64_C(1048576)
 #define DEFAULT_STACK	 (UINT64_C(8) << 20)
 
@@ -124,7 +125,7 @@ static const char *runtime_hint(const struct insp_snapshot *snapshot)
 	for (size_t i = 0; i < snapshot->allocators.n; i++) {
 		const struct insp_allocator *a = &snapshot->allocators.items[i];
 
-		if (!a->walked)
+		if (!a->walked && strcmp(a->name, "glibc")) /* glibc's is only unused then */
 			return a->title;
 	}
 	for (size_t k = 0; k < sizeof(modules) / sizeof(modules[0]); k++)
@@ -169,7 +170,7 @@ const char *insp_book_hint(const struct insp_snapshot *snapshot, struct insp_poo
 	for (size_t i = 0; i < snapshot->threads.n; i++) {
 		const struct insp_thread *t = &snapshot->threads.items[i];
 
-		if (t->have_regs && t->fs_base >= start && t->fs_base < end)
+		if (t->have_regs && t->fs_base >= start && t->fs_base < end && end - start <= TLS_MAX)
 			return insp_pool_printf(pool, "thread-local variables of thread %d (%s)", t->tid,
 						t->name);
 	}

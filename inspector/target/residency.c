@@ -116,15 +116,12 @@ static int read_entries(int fd, uint64_t start, uint64_t end, struct insp_reside
 	return 0;
 }
 
-int insp_pagemap_runs(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss,
-		      struct insp_residency *ret)
+int insp_pagemap_runs_by_reading(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss,
+				 struct insp_residency *ret)
 {
 	size_t first = ret->n;
 	int rc;
 
-	if (scan(pagemap_fd, start, end, ret) == 0)
-		return 0;
-	ret->n = first;
 	if (end - start > READ_MAX_BYTES) {
 		ret->unscanned_bytes += end - start;
 		return 0;
@@ -135,4 +132,15 @@ int insp_pagemap_runs(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss
 	else
 		insp_residency_settle(ret, first, rss);
 	return rc;
+}
+
+int insp_pagemap_runs(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss,
+		      struct insp_residency *ret)
+{
+	size_t first = ret->n;
+
+	if (scan(pagemap_fd, start, end, ret) == 0)
+		return 0;
+	ret->n = first;
+	return insp_pagemap_runs_by_reading(pagemap_fd, start, end, rss, ret);
 }

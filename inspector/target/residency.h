@@ -17,4 +17,8 @@
 int insp_pagemap_runs(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss,
 		      struct insp_residency *ret);
 
+/* The same by reading, as on kernels before 6.7. */
+int insp_pagemap_runs_by_reading(int pagemap_fd, uint64_t start, uint64_t end, uint64_t rss,
+				 struct insp_residency *ret);
+
 #endif

@@ -95,6 +95,13 @@ static void residency__is_what_the_process_touched(void **state)
 	assert_int_equal(r.items[1].kind, INSP_PAGES_ZERO);
 	assert_int_equal(r.items[2].start, at + 40 * PAGE);
 	insp_residency_deinit(&r);
+	r = (struct insp_residency){.page_size = PAGE}; /* older kernels: the same */
+	assert_int_equal(insp_pagemap_runs_by_reading(fd, at, at + 64 * PAGE, 3 * PAGE, &r), 0);
+	assert_int_equal(r.n, 3);
+	assert_int_equal(r.items[0].npages, 2);
+	assert_int_equal(r.items[1].kind, INSP_PAGES_ZERO);
+	assert_int_equal(insp_residency_sum(&r, at, at + 64 * PAGE).rss, 3 * PAGE);
+	insp_residency_deinit(&r);
 	assert_int_equal(munmap((void *)p, 64 * PAGE), 0);
 	assert_int_equal(close(fd), 0);
 }
