@@ -28,6 +28,7 @@
 #define hook_likely(x)	 __builtin_expect(!!(x), 1)
 #define hook_unlikely(x) __builtin_expect(!!(x), 0)
 #define hook_cold	 __attribute__((noinline, cold))
+#define hook_inline	 inline __attribute__((always_inline))
 #define hook_export	 __attribute__((visibility("default")))
 #define hook_tls	 __thread __attribute__((tls_model("initial-exec")))
 
@@ -191,8 +192,28 @@ insp_hook_rule insp_hook_cfi_rule(uintptr_t pc);
 int insp_hook_rules_init(unsigned bits);
 /* A module went: what is remembered about its addresses is void. */
 void insp_hook_rules_forget(void);
-/* For a return address: the rule of the call before it. Cached. */
-insp_hook_rule insp_hook_rule_of(uintptr_t return_address);
+/* What is remembered; key = address ^ rule ^ generation, see rules.c. */
+struct insp_hook_rules {
+	struct {
+		uint64_t key, rule;
+	} *entries;
+	unsigned shift;
+	uint64_t generation;
+};
+extern struct insp_hook_rules insp_hook_rules;
+insp_hook_rule insp_hook_rule_slow(uintptr_t return_address);
+
+/* For a return address: the rule of the call before it. */
+static inline insp_hook_rule insp_hook_rule_of(uintptr_t return_address)
+{
+	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> insp_hook_rules.shift;
+	uint64_t rule = __atomic_load_n(&insp_hook_rules.entries[i].rule, __ATOMIC_RELAXED);
+	uint64_t key = __atomic_load_n(&insp_hook_rules.entries[i].key, __ATOMIC_RELAXED);
+	uint64_t now = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
+
+	return hook_likely((key ^ rule ^ now) == return_address) ? rule
+								 : insp_hook_rule_slow(return_address);
+}
 
 /* ---- walk.c */
 

@@ -8,24 +8,18 @@
  */
 #include "hook/hook.h"
 
-struct entry {
-	uint64_t key, rule;
-};
-
-static struct entry *entries;
-static unsigned shift;
-static uint64_t generation = UINT64_C(1) << 48;
+struct insp_hook_rules insp_hook_rules = {.generation = UINT64_C(1) << 48};
 
 int insp_hook_rules_init(unsigned bits)
 {
-	entries = insp_hook_map(sizeof(*entries) << bits);
-	shift = 64 - bits;
-	return entries ? 0 : -1;
+	insp_hook_rules.entries = insp_hook_map(sizeof(*insp_hook_rules.entries) << bits);
+	insp_hook_rules.shift = 64 - bits;
+	return insp_hook_rules.entries ? 0 : -1;
 }
 
 void insp_hook_rules_forget(void)
 {
-	(void)__atomic_fetch_add(&generation, UINT64_C(1) << 48, __ATOMIC_RELAXED);
+	(void)__atomic_fetch_add(&insp_hook_rules.generation, UINT64_C(1) << 48, __ATOMIC_RELAXED);
 }
 
 static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
@@ -46,26 +40,25 @@ static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
 	return rule;
 }
 
-insp_hook_rule insp_hook_rule_of(uintptr_t return_address)
+static void enter(size_t i, uint64_t key, uint64_t rule)
 {
-	uint64_t now = __atomic_load_n(&generation, __ATOMIC_RELAXED);
-	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> shift;
-	uint64_t rule = __atomic_load_n(&entries[i].rule, __ATOMIC_RELAXED);
-	uint64_t key = __atomic_load_n(&entries[i].key, __ATOMIC_RELAXED);
+	__atomic_store_n(&insp_hook_rules.entries[i].rule, rule, __ATOMIC_RELAXED);
+	__atomic_store_n(&insp_hook_rules.entries[i].key, key, __ATOMIC_RELAXED);
+}
 
-	if (hook_likely((key ^ rule ^ now) == return_address))
-		return rule;
-	struct entry *other = &entries[i ^ 1];
+/* Not in the first way. The entry there moves to the second: with two addresses that share a
+   place, both stay. */
+insp_hook_rule insp_hook_rule_slow(uintptr_t return_address)
+{
+	uint64_t now = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
+	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> insp_hook_rules.shift;
+	uint64_t rule = __atomic_load_n(&insp_hook_rules.entries[i ^ 1].rule, __ATOMIC_RELAXED);
+	uint64_t key = __atomic_load_n(&insp_hook_rules.entries[i ^ 1].key, __ATOMIC_RELAXED);
 
-	rule = __atomic_load_n(&other->rule, __ATOMIC_RELAXED);
-	key = __atomic_load_n(&other->key, __ATOMIC_RELAXED);
 	if ((key ^ rule ^ now) == return_address)
 		return rule;
-	/* The older one moves aside: with two addresses that share a place, both stay. */
-	__atomic_store_n(&other->rule, entries[i].rule, __ATOMIC_RELAXED);
-	__atomic_store_n(&other->key, entries[i].key, __ATOMIC_RELAXED);
 	rule = find_rule(return_address);
-	__atomic_store_n(&entries[i].rule, rule, __ATOMIC_RELAXED);
-	__atomic_store_n(&entries[i].key, return_address ^ rule ^ now, __ATOMIC_RELAXED);
+	enter(i ^ 1, insp_hook_rules.entries[i].key, insp_hook_rules.entries[i].rule);
+	enter(i, return_address ^ rule ^ now, rule);
 	return rule;
 }

@@ -54,8 +54,16 @@ static void set_limit(struct insp_hook_thread *t, struct position *at)
 	at->limit = at->own ? t->stack_hi : (at->sp | 4095) + 1;
 }
 
+/* The limit moved up to `end` page by page, as far as the kernel says that they can be read. */
+static hook_cold uintptr_t move_limit(uintptr_t limit, uintptr_t end)
+{
+	while (limit < end && insp_hook_readable(limit))
+		limit += 4096;
+	return limit;
+}
+
 /* May n bytes at addr be read, addr being in the stack of `at`? */
-static inline bool may_read(struct position *at, uintptr_t addr, size_t n)
+static hook_inline bool may_read(struct position *at, uintptr_t addr, size_t n)
 {
 	if (hook_unlikely(addr < at->sp || addr % 8))
 		return false;
@@ -63,12 +71,8 @@ static inline bool may_read(struct position *at, uintptr_t addr, size_t n)
 		return true;
 	if (at->own || addr - at->sp > (UINT64_C(1) << 20))
 		return false;
-	while (at->limit < addr + n) {
-		if (!insp_hook_readable(at->limit))
-			return false;
-		at->limit += 4096;
-	}
-	return true;
+	at->limit = move_limit(at->limit, addr + n);
+	return addr + n <= at->limit;
 }
 
 static inline uint64_t load(uintptr_t addr)
@@ -95,7 +99,7 @@ static hook_cold enum outcome step_signal(struct insp_hook_thread *t, struct pos
 }
 
 /* One frame outward. *ret_uses: enum hook_uses. */
-static inline enum outcome step(struct insp_hook_thread *t, struct position *at, uint32_t *ret_uses)
+static hook_inline enum outcome step(struct insp_hook_thread *t, struct position *at, uint32_t *ret_uses)
 {
 	insp_hook_rule rule = insp_hook_rule_of(at->pc);
 	int64_t offset = insp_hook_rule_offset(rule);
@@ -119,8 +123,13 @@ static inline enum outcome step(struct insp_hook_thread *t, struct position *at,
 	case HOOK_RULE_PLT:
 		cfa = at->sp + 8 + ((int64_t)((at->pc - 1) & 15) >= offset ? 8 : 0);
 		break;
-	case HOOK_RULE_SIGNAL:
-		return step_signal(t, at);
+	case HOOK_RULE_SIGNAL: {
+		struct position copy = *at; /* so that *at can live in registers */
+		enum outcome outcome = step_signal(t, &copy);
+
+		*at = copy;
+		return outcome;
+	}
 	case HOOK_RULE_END:
 		return AT_END;
 	default:
@@ -151,7 +160,7 @@ static inline enum outcome step(struct insp_hook_thread *t, struct position *at,
 }
 
 /* Are all words that led from frame j outward what they were? */
-static inline bool outward_unchanged(const struct insp_hook_thread *t, int j)
+static hook_inline bool outward_unchanged(const struct insp_hook_thread *t, int j)
 {
 	for (int k = j - 1; k >= 0; k--) {
 		const struct insp_hook_memo_frame *f = &t->memo[k];
@@ -173,7 +182,7 @@ static inline uint64_t mix(uint64_t hash, uint64_t pc)
 }
 
 /* Puts the n new frames behind the kept ones, of which j is the innermost. */
-static inline uint32_t merge(struct insp_hook_thread *t, int j, uint32_t n, const struct position *at)
+static hook_inline uint32_t merge(struct insp_hook_thread *t, int j, uint32_t n, const struct position *at)
 {
 	uint32_t depth = (uint32_t)(j + 1);
 	uint64_t hash = j >= 0 ? t->memo[j].hash : 0;
@@ -207,7 +216,7 @@ static inline uint32_t merge(struct insp_hook_thread *t, int j, uint32_t n, cons
 
 /* Walks outward from *at until the end or a frame of the memo. Returns the number of steps made; *ret_j
    is the frame it met, -1 for none; *ret_keep whether the result may serve as memo. */
-static inline uint32_t walk(struct insp_hook_thread *t, struct position *at, bool use_memo, int *ret_j,
+static hook_inline uint32_t walk(struct insp_hook_thread *t, struct position *at, bool use_memo, int *ret_j,
 			    bool *ret_keep)
 {
 	int j = use_memo ? (int)t->memo_n - 1 : -1;
@@ -253,41 +262,61 @@ static inline uint32_t walk(struct insp_hook_thread *t, struct position *at, boo
 	return n;
 }
 
-/* Steps out of the hook itself, where a compiler did not jump to the slow path but called it. */
-static inline bool leave_own_code(struct insp_hook_thread *t, struct position *at)
+static inline bool in_own_code(uint64_t pc)
 {
-	uint64_t start = (uint64_t)__ehdr_start, len = (uint64_t)etext - start;
+	return pc - (uint64_t)__ehdr_start < (uint64_t)(etext - __ehdr_start);
+}
+
+/* Steps out of the hook itself, where a compiler did not jump to the slow path but called it. */
+static hook_cold bool leave_own_code(struct insp_hook_thread *t, struct position *at)
+{
 	uint32_t uses;
 
-	for (unsigned i = 0; hook_unlikely(at->pc - start < len); i++)
+	for (unsigned i = 0; in_own_code(at->pc); i++)
 		if (i == 4 || step(t, at, &uses) != WENT_ON)
 			return false;
 	at->bp_slot = 0;
 	return true;
 }
 
-uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+/* The walk again, without the memo, which cannot hold it together with what it kept. */
+static hook_cold uint32_t capture_plain(struct insp_hook_thread *t, struct position at)
 {
-	struct position start = {.pc = pc, .sp = sp, .bp = bp}, at;
+	uint32_t site, n;
 	bool keep;
 	int j;
 
-	set_limit(t, &start);
-	if (!leave_own_code(t, &start))
-		return 0;
-	at = start;
-	uint32_t n = walk(t, &at, start.own, &j, &keep);
-
-	if (hook_unlikely(j >= 0 && (uint32_t)(j + 1) + n > HOOK_DEPTH)) {
-		/* Too deep to put together: walk plainly and keep the innermost. */
-		at = start;
-		n = walk(t, &at, false, &j, &keep);
-	}
-	if (hook_unlikely(!keep))
-		t->memo_n = t->memo_site = 0;
-	uint32_t site = merge(t, j, n, &at);
-
-	if (hook_unlikely(!keep))
+	n = walk(t, &at, false, &j, &keep);
+	t->memo_n = t->memo_site = 0;
+	site = merge(t, -1, n, &at);
+	if (!keep)
 		t->memo_n = t->memo_site = 0;
 	return site;
+}
+
+uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	struct position at = {.pc = pc, .sp = sp, .bp = bp};
+	bool keep;
+	int j;
+
+	at.own = sp - t->stack_lo < t->stack_hi - t->stack_lo;
+	at.limit = t->stack_hi;
+	if (hook_unlikely(!at.own || in_own_code(pc))) {
+		struct position copy = at;
+
+		set_limit(t, &copy);
+		if (!leave_own_code(t, &copy))
+			return 0;
+		if (!copy.own)
+			return capture_plain(t, copy);
+		at = copy;
+	}
+	const uint64_t first_pc = at.pc, first_sp = at.sp, first_bp = at.bp;
+	uint32_t n = walk(t, &at, true, &j, &keep);
+
+	if (hook_unlikely(!keep || (j >= 0 && (uint32_t)(j + 1) + n > HOOK_DEPTH)))
+		return capture_plain(t, (struct position){.pc = first_pc, .sp = first_sp, .bp = first_bp,
+							  .limit = t->stack_hi, .own = true});
+	return merge(t, j, n, &at);
 }
