@@ -61,7 +61,7 @@ if command -v gdbserver >/dev/null; then
 		in_gdb -ex "target remote 127.0.0.1:$port" -x "$script" \
 			-ex "heap summary --format json -o $T/remote.json" -ex 'heap whatis $sp'
 		check "remote: the same bytes in use" \
-			jq -e ".totals.in_use_bytes == $gdb_bytes" "$T/remote.json"
+			jq -e ".totals.in_use_bytes == $gdb_bytes" "$T/remote.json" >/dev/null
 		check "remote: registers of threads" says 'stack of thread'
 	else
 		check "remote: gdbserver listens" false
