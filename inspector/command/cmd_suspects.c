@@ -16,6 +16,7 @@
 #include "site/sites.h"
 
 #define FOLLOW_SHARE 0.8 /* of what a chunk holds: a child with more is gone on to */
+#define CHAIN_STEPS  32
 #define KINDS_SHOWN  3
 
 struct args {
@@ -80,19 +81,28 @@ static void suspect_lost(struct work *w)
 	insp_object_end(w->report);
 }
 
-/* Down from number at as long as one child holds most of it. */
-static uint32_t accumulation(const struct work *w, uint32_t at)
+/*
+ * Down from number top as long as one child holds most of what top holds. A list goes on like that
+ * nearly for ever: then it is the list from top on that holds it.
+ */
+static uint32_t accumulation(const struct work *w, uint32_t top, bool *ret_chain)
 {
-	for (;;) {
+	double most = FOLLOW_SHARE * (double)w->d->retained[top];
+	uint32_t at = top;
+
+	*ret_chain = false;
+	for (unsigned steps = 0; steps < CHAIN_STEPS; steps++) {
 		uint32_t first = w->tree->first[at], child;
 
 		if (first == w->tree->first[at + 1])
 			return at;
 		child = w->tree->children[first];
-		if ((double)w->d->retained[child] < FOLLOW_SHARE * (double)w->d->retained[at])
+		if ((double)w->d->retained[child] < most)
 			return at;
 		at = child;
 	}
+	*ret_chain = true;
+	return top;
 }
 
 static const char *root_name(const struct work *w, uint32_t id, const struct insp_root **ret)
@@ -145,7 +155,8 @@ static const char *consists_of(const struct work *w, uint32_t at)
 
 static void report_holder(struct work *w, uint32_t top)
 {
-	uint32_t at = accumulation(w, top), id = w->d->chunk_of[at];
+	bool chain;
+	uint32_t at = accumulation(w, top, &chain), id = w->d->chunk_of[at];
 	uint32_t nchildren = w->tree->first[at + 1] - w->tree->first[at];
 	const struct insp_root *root;
 	const char *held_by = root_name(w, w->d->chunk_of[top], &root);
@@ -158,7 +169,14 @@ static void report_holder(struct work *w, uint32_t top)
 	insp_field_str(w->report, "type", NULL, type_name(w, id));
 	insp_field_str(w->report, "held_by", NULL, held_by);
 	insp_field_u64(w->report, "children", NULL, INSP_T_COUNT, nchildren);
-	if (nchildren)
+	insp_field_bool(w->report, "chain", NULL, chain);
+	if (chain)
+		insp_text(w->report, "text",
+			  "A chain of chunks, each held by the one before, like a list: from the first (%s at "
+			  "%#" PRIx64 ") on they hold %s (%s). It is held by %s.",
+			  type_name(w, id), c.mem, insp_fmt_bytes(a, w->d->retained[at]),
+			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total), held_by);
+	else if (nchildren)
 		insp_text(w->report, "text",
 			  "One chunk (%s at %#" PRIx64 ") holds %s (%s) through %s chunks directly: %s. It is "
 			  "held by %s.%s `path %#" PRIx64 "` shows the way.",
