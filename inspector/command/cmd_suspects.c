@@ -2,9 +2,10 @@
 /*
  * suspects: the few things that hold most of the memory, in words.
  *
- * Three kinds: what is lost; points of accumulation (the chunk below a root where one thing that
+ * Four kinds: what is lost; points of accumulation (the chunk below a root where one thing that
  * holds much becomes many that hold little each: from the top of the tree of dominators down, as
- * long as one child holds most); and single types or sites with a large share.
+ * long as one child holds most); variables, mappings and threads whose pointers together hold much (a
+ * table that is itself a variable); and single types or sites with a large share.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 
 #include "base/fmt.h"
 #include "base/log.h"
+#include "base/vec.h"
 #include "command/held.h"
 #include "site/sites.h"
+#include "symbol/symbols.h"
 
 #define FOLLOW_SHARE 0.8 /* of what a chunk holds: a child with more is gone on to */
 #define CHAIN_STEPS  32
@@ -210,6 +213,143 @@ static void suspect_holders(struct work *w)
 	}
 }
 
+/* What all pointers of one variable, of one mapping or of one thread hold together. */
+struct place {
+	const char *name;
+	uint64_t start, end; /* of the variable or mapping; a thread: its index, twice */
+	enum insp_root_kind kind;
+	uint64_t bytes, count;
+	uint32_t largest; /* number of the largest chunk that it holds directly */
+};
+
+struct places {
+	struct place *items;
+	size_t n, cap;
+};
+
+static void name_place(const struct work *w, const struct insp_root *root, struct place *ret)
+{
+	const struct insp_snapshot *snap = w->ctx->snapshot;
+	struct insp_symbol s;
+
+	ret->kind = (enum insp_root_kind)root->kind;
+	if (root->kind == INSP_ROOT_STACK || root->kind == INSP_ROOT_TLS ||
+	    root->kind == INSP_ROOT_REGISTER) {
+		const struct insp_thread *t = &snap->threads.items[root->owner];
+
+		ret->start = ret->end = root->owner;
+		ret->name = insp_pool_printf(w->ctx->pool, "the %s of thread %d (%s)",
+					     root->kind == INSP_ROOT_STACK	? "stack"
+					     : root->kind == INSP_ROOT_REGISTER ? "registers"
+										: "thread-local storage",
+					     t->tid, t->name);
+		return;
+	}
+	ret->start = snap->regions.items[root->owner].start;
+	ret->end = snap->regions.items[root->owner].end;
+	if (w->ctx->symbols && !insp_symbols_at(w->ctx->symbols, root->addr, &s) && s.size_bytes) {
+		ret->start = s.start;
+		ret->end = s.start + s.size_bytes;
+		ret->name = insp_pool_printf(w->ctx->pool, "the global %s in %s", s.name,
+					     s.module ? insp_module_basename(s.module) : "?");
+	} else {
+		/* Between two variables with a name there may be many without. */
+		ret->start = root->addr;
+		ret->end = root->addr + 8;
+		ret->name = insp_name_root(w->ctx, root);
+	}
+}
+
+static bool same_place(const struct place *p, const struct insp_root *root)
+{
+	bool of_thread = root->kind == INSP_ROOT_STACK || root->kind == INSP_ROOT_TLS ||
+			 root->kind == INSP_ROOT_REGISTER;
+
+	if ((enum insp_root_kind)root->kind != p->kind)
+		return false;
+	return of_thread ? root->owner == p->start : root->addr >= p->start && root->addr < p->end;
+}
+
+static int place_compare(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->start < y->start ? -1 : 1;
+}
+
+/* Roots come sorted by kind and address, so those of one place follow each other. */
+static bool collect_places(const struct work *w, struct places *places, uint8_t *seen)
+{
+	for (size_t i = 0; i < w->graph->nroots; i++) {
+		const struct insp_root *root = &w->graph->roots[i];
+		uint32_t number = w->d->number_of[INSP_EDGE_TARGET(root->edge)];
+		struct place *p = places->n ? &places->items[places->n - 1] : NULL;
+
+		if (!number || w->d->idom[number] || seen[number / 8] >> (number % 8) & 1)
+			continue;
+		seen[number / 8] |= (uint8_t)(1u << (number % 8));
+		if (!p || !same_place(p, root)) {
+			p = insp_vec_push(places);
+			if (!p)
+				return false;
+			name_place(w, root, p);
+			p->largest = number;
+		}
+		p->bytes += w->d->retained[number];
+		p->count++;
+		if (w->d->retained[number] > w->d->retained[p->largest])
+			p->largest = number;
+	}
+	return true;
+}
+
+static void report_place(struct work *w, const struct place *p)
+{
+	uint32_t id = w->d->chunk_of[p->largest];
+	char a[INSP_FMT_MAX], b[INSP_FMT_MAX], n[INSP_FMT_MAX], l[INSP_FMT_MAX];
+	struct insp_chunk c;
+
+	insp_chunks_get(w->ctx->snapshot->chunks, id, &c);
+	begin(w, "place", p->bytes);
+	insp_field_str(w->report, "held_by", NULL, p->name);
+	insp_field_u64(w->report, "children", NULL, INSP_T_COUNT, p->count);
+	insp_field_u64(w->report, "chunk", NULL, INSP_T_ADDR, c.mem);
+	insp_text(w->report, "text",
+		  "All pointers in %s together hold %s (%s), through %s chunks. The one that holds most, %s, is "
+		  "%s at %#" PRIx64 ".%s",
+		  p->name, insp_fmt_bytes(a, p->bytes),
+		  insp_fmt_percent(b, (double)p->bytes, (double)w->total), insp_fmt_count(n, p->count),
+		  insp_fmt_bytes(l, w->d->retained[p->largest]), type_name(w, id), c.mem,
+		  p->kind == INSP_ROOT_STACK ? " Some of that may rest on stale words of the stack." : "");
+	insp_object_end(w->report);
+}
+
+/* A table in a variable: thousands of pointers, none of which holds much. */
+static int suspect_places(struct work *w, struct insp_error *err)
+{
+	uint8_t *seen = calloc((size_t)w->d->n / 8 + 1, 1);
+	struct places places = {0};
+	bool ok = seen && collect_places(w, &places, seen);
+	uint64_t shown = 0;
+
+	if (ok && places.n)
+		qsort(places.items, places.n, sizeof(*places.items), place_compare);
+	for (size_t i = 0; ok && i < places.n && places.items[i].bytes >= w->least; i++) {
+		const struct place *p = &places.items[i];
+
+		/* One chunk that holds nearly all of it was said above. */
+		if (p->count < 2 || !p->bytes ||
+		    (double)w->d->retained[p->largest] > FOLLOW_SHARE * (double)p->bytes)
+			continue;
+		if (w->args->limit && shown++ >= w->args->limit)
+			break;
+		report_place(w, p);
+	}
+	free(seen);
+	insp_vec_free(&places);
+	return ok ? 0 : insp_fail(err, INSP_E_NOMEM, "out of memory");
+}
+
 /* Shares by site where they are known, else by type. */
 static int suspect_groups(struct work *w, struct insp_error *err)
 {
@@ -294,7 +434,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	insp_list_begin(report, "suspects", NULL);
 	suspect_lost(&w);
 	suspect_holders(&w);
-	rc = suspect_groups(&w, err);
+	rc = suspect_places(&w, err);
+	rc = rc ? rc : suspect_groups(&w, err);
 	insp_list_end(report);
 	if (!rc && !w.found)
 		insp_text(report, "none", "nothing holds %.4g %% of the %s in use or more: see `types`, "
