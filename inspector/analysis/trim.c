@@ -6,9 +6,10 @@
  *   1. fastbin chunks are coalesced with free neighbours, or with top;
  *   2. of every chunk in a bin, the whole pages behind its first 48 bytes (a struct malloc_chunk,
  *      which stays) go back with madvise(MADV_DONTNEED);
- *   3. in the main arena only, the top is cut with sbrk to MINSIZE plus pad, in whole pages, if it
- *      still ends where the heap segment ends. The tops of other arenas are left alone: only free() looks at
- *      those, when a large chunk next to top is freed.
+ *   3. in the main arena only, the top is cut with sbrk to MINSIZE plus pad, in whole pages (or huge
+ *      ones, with glibc.malloc.hugetlb=1), if it still ends where the heap segment ends. The tops
+ *      of other arenas are left alone: only free() looks at those, when a large chunk next to top
+ *      is freed.
  * tcache chunks count as in use there, and separate their neighbours.
  *
  * Only pages that are resident can go: what an earlier trim gave back is not promised twice.
@@ -88,8 +89,11 @@ static void plan_top(struct plan *p, const struct insp_chunk *c)
 	const struct insp_arena *arena = &p->snap->arenas.items[c->arena];
 	struct insp_trim_arena *a = &p->trim->arenas[c->arena];
 	uint64_t start = c->addr, end = c->addr + c->size, extra = 0;
+	uint64_t step = p->snap->allocators.items[arena->allocator].thp_page_size;
 	struct insp_resident all, cut;
 
+	if (!step)
+		step = p->page;
 	if (p->group.end == start && p->group.fast && p->group.arena == c->arena) {
 		start = p->group.start;
 		p->group.start = p->group.end = 0;
@@ -104,11 +108,12 @@ static void plan_top(struct plan *p, const struct insp_chunk *c)
 				"the arena went on in a mapping";
 	} else {
 		if (end - start > MINSIZE + 1 && end - start - MINSIZE - 1 > p->pad)
-			extra = align_down(end - start - MINSIZE - 1 - p->pad, p->page);
+			extra = align_down(end - start - MINSIZE - 1 - p->pad, step);
 		if (p->pad)
 			a->top_reason = "the pad that was asked for, rounded up to a page";
 		else
-			a->top_reason = "malloc keeps the first part of top, up to a page";
+			a->top_reason = step > p->page ? "with huge pages, top is cut in steps of one"
+						       : "malloc keeps the first part of top, up to a page";
 	}
 	all = resident(p, start, end);
 	cut = resident(p, end - extra, end);

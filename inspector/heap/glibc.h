@@ -55,7 +55,7 @@ struct insp_glibc_state_layout {
 /* struct malloc_par: mp_. */
 struct insp_glibc_par_layout {
 	const char *versions;
-	uint16_t trim_threshold, top_pad, mmap_threshold, arena_test, arena_max, n_mmaps,
+	uint16_t trim_threshold, top_pad, mmap_threshold, arena_test, arena_max, thp_pagesize, n_mmaps,
 		n_mmaps_max, max_n_mmaps, no_dyn_threshold, mmapped_mem, max_mmapped_mem, sbrk_base,
 		tcache_bins, tcache_max_bytes, tcache_count, size;
 	bool drifts; /* mremap_chunk adds 16 bytes too many to mmapped_mem each time */
@@ -71,7 +71,8 @@ struct insp_glibc_tcache_layout {
 /* Values of mp_ that the walk uses; have: it was found. */
 struct insp_glibc_par {
 	bool have;
-	uint64_t trim_threshold, top_pad, mmap_threshold, arena_max, n_mmaps, mmapped_mem, sbrk_base,
+	uint64_t trim_threshold, top_pad, mmap_threshold, arena_max, thp_page_size, n_mmaps,
+		mmapped_mem, sbrk_base,
 		tcache_bins, tcache_max_bytes, tcache_count;
 };
 

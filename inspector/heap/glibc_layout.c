@@ -32,26 +32,26 @@ const struct insp_glibc_par_layout insp_glibc_par_layouts[] = {
 	{
 		.versions = "2.26 to 2.34",
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
-		.arena_max = 32, .n_mmaps = 40, .n_mmaps_max = 44, .max_n_mmaps = 48,
+		.arena_max = 32, .thp_pagesize = GLIBC_NONE, .n_mmaps = 40, .n_mmaps_max = 44, .max_n_mmaps = 48,
 		.no_dyn_threshold = 52, .mmapped_mem = 56, .max_mmapped_mem = 64, .sbrk_base = 72,
 		.tcache_bins = 80, .tcache_max_bytes = 88, .tcache_count = 96, .size = 112,
 	}, {
 		.versions = "2.35 to 2.42",
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
-		.arena_max = 32, .n_mmaps = 60, .n_mmaps_max = 64, .max_n_mmaps = 68,
+		.arena_max = 32, .thp_pagesize = 40, .n_mmaps = 60, .n_mmaps_max = 64, .max_n_mmaps = 68,
 		.no_dyn_threshold = 72, .mmapped_mem = 80, .max_mmapped_mem = 88, .sbrk_base = 96,
 		.tcache_bins = 104, .tcache_max_bytes = 112, .tcache_count = 120, .size = 136,
 	}, {
 		.versions = "2.43",
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
-		.arena_max = 32, .n_mmaps = 68, .n_mmaps_max = 72, .max_n_mmaps = 76,
+		.arena_max = 32, .thp_pagesize = GLIBC_NONE, .n_mmaps = 68, .n_mmaps_max = 72, .max_n_mmaps = 76,
 		.no_dyn_threshold = 80, .mmapped_mem = 88, .max_mmapped_mem = 96, .sbrk_base = 104,
 		.tcache_bins = 112, .tcache_max_bytes = 120, .tcache_count = 128, .size = 144,
 		.drifts = true,
 	}, {
 		.versions = "2.23 to 2.25", /* no tcache yet */
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
-		.arena_max = 32, .n_mmaps = 40, .n_mmaps_max = 44, .max_n_mmaps = 48,
+		.arena_max = 32, .thp_pagesize = GLIBC_NONE, .n_mmaps = 40, .n_mmaps_max = 44, .max_n_mmaps = 48,
 		.no_dyn_threshold = 52, .mmapped_mem = 56, .max_mmapped_mem = 64,
 		.sbrk_base = 72, .tcache_bins = GLIBC_NONE, .tcache_max_bytes = GLIBC_NONE,
 		.tcache_count = GLIBC_NONE, .size = 80,
@@ -230,6 +230,12 @@ int insp_glibc_par_score(const struct insp_glibc_par_layout *l, const uint8_t *p
 	return score;
 }
 
+/* 0, which it is without the tunable, for what no huge page can have. */
+static uint64_t huge_page_size(uint64_t size)
+{
+	return size & (size - 1) || size < UINT64_C(65536) || size > UINT64_C(1) << 30 ? 0 : size;
+}
+
 void insp_glibc_par_read(const struct insp_glibc_par_layout *l, const uint8_t *p,
 			 struct insp_glibc_par *ret)
 {
@@ -239,6 +245,7 @@ void insp_glibc_par_read(const struct insp_glibc_par_layout *l, const uint8_t *p
 		.top_pad = insp_glibc_load(p + l->top_pad),
 		.mmap_threshold = insp_glibc_load(p + l->mmap_threshold),
 		.arena_max = insp_glibc_load(p + l->arena_max),
+		.thp_page_size = huge_page_size(load_or(p, l->thp_pagesize, 0)),
 		.n_mmaps = load32(p + l->n_mmaps),
 		.mmapped_mem = insp_glibc_load(p + l->mmapped_mem),
 		.sbrk_base = insp_glibc_load(p + l->sbrk_base),

@@ -470,6 +470,7 @@ static void fill_allocator(struct lists *l, struct insp_allocator *out)
 	out->trim_threshold = p->trim_threshold;
 	out->top_pad = p->top_pad;
 	out->arena_max = p->arena_max;
+	out->thp_page_size = p->thp_page_size;
 	out->tcache_count = p->tcache_count;
 	out->n_mmaps = p->n_mmaps;
 	out->mmapped_mem = p->mmapped_mem;

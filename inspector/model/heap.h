@@ -24,6 +24,7 @@ struct insp_allocator {
 
 	/* Malloc's own parameters; 0 where unknown. */
 	uint64_t mmap_threshold, trim_threshold, top_pad, arena_max, tcache_count;
+	uint64_t thp_page_size; /* glibc.malloc.hugetlb=1: top is cut in these steps; 0: in pages */
 	uint64_t n_mmaps, mmapped_mem; /* its own count of mmapped chunks, to compare with ours */
 	bool safe_linking;	/* fd of tcache and fastbin entries is mangled */
 };

@@ -142,6 +142,7 @@ static void allocator(struct insp_codec *c, struct insp_allocator *a)
 	insp_codec_u64(c, &a->trim_threshold);
 	insp_codec_u64(c, &a->top_pad);
 	insp_codec_u64(c, &a->arena_max);
+	insp_codec_u64(c, &a->thp_page_size);
 	insp_codec_u64(c, &a->tcache_count);
 	insp_codec_u64(c, &a->n_mmaps);
 	insp_codec_u64(c, &a->mmapped_mem);

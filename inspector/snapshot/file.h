@@ -21,7 +21,7 @@
 #include "snapshot/codec.h"
 #include "snapshot/snapshot.h"
 
-#define INSP_FILE_FORMAT 1u
+#define INSP_FILE_FORMAT 2u
 
 /* Does it begin like one? */
 bool insp_snapshot_is_file(const char *path);

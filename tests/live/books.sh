@@ -76,7 +76,7 @@ trimmed()
 
 trim()
 {
-	victim books "$1"
+	victim books "$@"
 	mi heap trim --dry-run "$PID" --format json
 	check "trim $1: runs" [ "$RC" = 0 ]
 	check "trim $1: something goes" holds '.totals.release > 100000'
@@ -110,6 +110,9 @@ done
 for mode in fragmented top litter holes arenas huge; do
 	trim "$mode"
 done
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+trim top
+unset GLIBC_TUNABLES
 
 # advice CODE...: exactly these warnings are given
 advice()
