@@ -184,7 +184,7 @@ static void snapshot_file__refuses_damage_everywhere(void **state)
 		assert_int_not_equal(insp_snapshot_load_bytes(bytes, cut, "x", &b, &err), 0);
 	bytes[8] = INSP_FILE_FORMAT + 1;
 	assert_int_equal(insp_snapshot_load_bytes(bytes, n, "x", &b, &err), INSP_E_UNSUPPORTED);
-	assert_string_equal(err.msg, "'x' has format 2; this version reads format 1");
+	assert_non_null(strstr(err.msg, "this version reads format"));
 	insp_snapshot_destroy(a);
 	free(bytes);
 }
