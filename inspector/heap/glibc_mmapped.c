@@ -317,10 +317,20 @@ static void emit(struct search *s, uint32_t allocator)
 	}
 }
 
-/* Present pages of [at, end) whose first words are those of an mmapped chunk. */
+/* The main arena, when it is in pieces. */
+static const struct insp_glibc_arena *main_in_pieces(const struct insp_glibc *g)
+{
+	for (size_t i = 0; i < g->arenas.n; i++)
+		if (g->arenas.items[i].main && g->arenas.items[i].flags & GLIBC_NONCONTIGUOUS)
+			return &g->arenas.items[i];
+	return NULL;
+}
+
+/* Present pages of [at, end) that begin like an mmapped chunk, or like a piece of main. */
 static void hint_pages(struct insp_glibc *g, struct insp_space *space, uint64_t at, uint64_t end,
 		       unsigned *pages_left)
 {
+	const struct insp_glibc_arena *main = main_in_pieces(g);
 	struct insp_target *t = insp_space_target(space);
 	uint8_t states[PAGES_BATCH];
 	struct insp_stream stream;
@@ -344,7 +354,9 @@ static void hint_pages(struct insp_glibc *g, struct insp_space *space, uint64_t 
 			if (!bytes)
 				continue;
 			memcpy(words, bytes, sizeof(words));
-			if (!mapping_length(0, words[0], words[1], end - at))
+			if (!mapping_length(0, words[0], words[1], end - at) &&
+			    !(main && !words[0] && (words[1] & GLIBC_SIZE_BITS) == GLIBC_PREV_INUSE &&
+			      insp_glibc_chain_ok(space, at, end, main->top, 8)))
 				continue;
 			hint = insp_vec_push(&g->hints);
 			if (hint)
@@ -358,9 +370,10 @@ void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *
 {
 	unsigned pages_left = PAGES_MAX;
 	uint64_t at_starts = 0;
+	bool pieces = main_in_pieces(g) != NULL;
 
 	g->hints.n = 0;
-	if (!g->par.have || !g->par.n_mmaps)
+	if (!g->par.have || (!g->par.n_mmaps && !pieces))
 		return;
 	for (size_t i = 0; i < env->regions->n; i++) {
 		const struct insp_region *r = &env->regions->items[i];
@@ -370,13 +383,13 @@ void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *
 		    mapping_length(0, words[0], words[1], r->end - r->start))
 			at_starts++;
 	}
-	if (at_starts >= g->par.n_mmaps)
+	if (at_starts >= g->par.n_mmaps && !pieces)
 		return;
 	for (size_t i = 0; i < env->regions->n; i++) {
 		const struct insp_region *r = &env->regions->items[i];
 
 		/* The heaps of threads are read anyway, and are not made of mmapped chunks. */
-		if (may_be_mapped(r) && (!g->heap_max || r->start % g->heap_max))
+		if (may_be_mapped(r) && (pieces || !g->heap_max || r->start % g->heap_max))
 			hint_pages(g, env->space, r->start, r->end, &pages_left);
 	}
 }
