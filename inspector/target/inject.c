@@ -63,6 +63,9 @@
 #define EFLAGS_DIRECTION   0x400u
 #define EVENT_STOP	   128
 #define NT_XSTATE	   0x202
+#define FORK_GRACE_NS	   UINT64_C(200000000)
+#define ALONE_STOP_NS	   UINT64_C(200000000) /* of one try */
+#define ALONE_TRIES_NS	   UINT64_C(10000000000)
 
 /* struct sigcontext and ucontext of the kernel, arch/x86/include/uapi/asm/sigcontext.h. */
 struct kernel_sigcontext {
@@ -451,7 +454,9 @@ static int wait_stop(const struct job *j, int *ret_sig, int *ret_event, struct i
 		}
 		if (errno != EINTR)
 			break;
-		if (insp_now_ns() > j->t->deadline_ns)
+		/* A fork under way cannot be stopped, and left alone its child would never be
+		   collected: it gets a little longer. */
+		if (insp_now_ns() > j->t->deadline_ns + (j->clones ? FORK_GRACE_NS : 0))
 			return insp_fail(err, INSP_E_BUDGET, "the time for the stop ran out during "
 							     "an injected call");
 	}
@@ -604,7 +609,7 @@ static int inject(struct insp_inject *in, struct insp_tracer *t, bool clones, lo
 		rc = try_thread(&j, number, args, ret_value, &why, err);
 		if (rc == INSP_E_UNSUPPORTED)
 			continue;
-		if (!rc && ret_child)
+		if (ret_child)
 			*ret_child = j.child;
 		return rc;
 	}
@@ -638,5 +643,46 @@ int insp_inject_child(struct insp_inject *in, struct insp_tracer *t, int child, 
 
 	if (rc == INSP_E_UNSUPPORTED)
 		return insp_fail(err, rc, "copy of process %d: %s", in->live->pid, why);
+	return rc;
+}
+
+struct alone {
+	struct insp_inject *in;
+	long number;
+	const uint64_t *args;
+	int64_t value;
+};
+
+static int call_alone(struct insp_tracer *t, void *ctx, struct insp_error *err)
+{
+	struct alone *a = ctx;
+
+	return insp_inject_call(a->in, t, a->number, a->args, &a->value, err);
+}
+
+int insp_inject_until_done(struct insp_inject *in, struct insp_target *target, long number,
+			   const uint64_t args[6], int64_t *ret_value, uint64_t *stopped_ns,
+			   struct insp_error *err)
+{
+	const struct insp_stop_options plain = {.max_pause_ns = ALONE_STOP_NS};
+	const uint64_t end = insp_now_ns() + ALONE_TRIES_NS;
+	struct alone a = {.in = in, .number = number, .args = args};
+	int rc;
+
+	do {
+		struct insp_stop_report report = {0};
+
+		rc = target->ops->stop(target, &plain, err);
+		if (!rc) {
+			rc = insp_tracer_call(in->live->tracer, call_alone, &a, err);
+			target->ops->resume(target, &report);
+			*stopped_ns += report.stopped_ns;
+		}
+		if (!rc) {
+			*ret_value = a.value;
+			return 0;
+		}
+		(void)usleep(1000);
+	} while (!insp_live_gone(in->live) && insp_now_ns() < end);
 	return rc;
 }

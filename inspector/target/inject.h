@@ -51,4 +51,13 @@ int insp_inject_child(struct insp_inject *inject, struct insp_tracer *tracer, in
 /* For tests: called between any two steps of an injection. */
 void insp_inject_on_step(struct insp_inject *inject, void (*fn)(void *ctx), void *ctx);
 
+/*
+ * The same while the target runs, or was just let go: stops it for the one call, again and again
+ * for some seconds when that fails (a busy machine, no thread that is fit). For what must not
+ * be left behind. Adds to *stopped_ns.
+ */
+int insp_inject_until_done(struct insp_inject *inject, struct insp_target *target, long number,
+			   const uint64_t args[6], int64_t *ret_value, uint64_t *stopped_ns,
+			   struct insp_error *err) insp_must_check;
+
 #endif

@@ -141,7 +141,7 @@ int insp_precopy_supported(struct insp_error *err)
 
 struct take {
 	struct insp_precopy *p;
-	int64_t fd; /* in the target */
+	int64_t fd; /* in the target; negative: none, or closed */
 };
 
 /* On the tracer thread: from the injected call to the injected close nobody else runs. */
@@ -165,6 +165,8 @@ static int take_uffd(struct insp_tracer *t, void *ctx, struct insp_error *err)
 	const uint64_t shut[6] = {(uint64_t)take->fd};
 	int rc2 = insp_inject_call(p->inject, t, SYS_close, shut, &ignored, rc ? NULL : err);
 
+	if (!rc2)
+		take->fd = -1;
 	return rc ? rc : rc2;
 }
 
@@ -173,7 +175,7 @@ static int get_uffd(struct insp_precopy *p, struct insp_error *err)
 	const struct insp_stop_options plain = {.max_pause_ns = 200000000};
 	const struct insp_target_ops *ops = p->target->ops;
 	struct insp_stop_report report;
-	struct take take = {.p = p};
+	struct take take = {.p = p, .fd = -1};
 	int rc = ops->stop(p->target, &plain, err);
 
 	if (rc)
@@ -181,6 +183,13 @@ static int get_uffd(struct insp_precopy *p, struct insp_error *err)
 	rc = insp_tracer_call(p->live->tracer, take_uffd, &take, err);
 	ops->resume(p->target, &report);
 	p->info.first_stop_ns = report.stopped_ns;
+	if (take.fd >= 0) { /* time was over in between: the target must not keep it */
+		const uint64_t shut[6] = {(uint64_t)take.fd};
+		int64_t ignored;
+
+		(void)!insp_inject_until_done(p->inject, p->target, SYS_close, shut, &ignored,
+					      &p->info.first_stop_ns, NULL);
+	}
 	if (!rc && uffd_start(p->uffd))
 		rc = insp_fail_errno(err, INSP_E_UNSUPPORTED, errno, "userfaultfd of process %d",
 				     p->live->pid);

@@ -15,6 +15,7 @@
  */
 #include "target/twin.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/fmt.h"
+#include "base/log.h"
 #include "base/pool.h"
 #include "target/inject.h"
 #include "target/live.h"
@@ -33,7 +35,7 @@
 #include "target/usage.h"
 
 #define HEADROOM_BYTES	   (64ull << 20) /* and a sixteenth of what is resident */
-#define REAP_TRIES	   10
+#define REAP_TRIES	   100
 #define CLOSE_UNSHARE	   2 /* CLOSE_RANGE_UNSHARE */
 
 struct insp_twin {
@@ -147,20 +149,22 @@ static int fork_it(struct insp_tracer *t, void *ctx, struct insp_error *err)
 					 "thread %d is asleep in the kernel and does not stop",
 					 t->tracees[i].tid);
 	rc = insp_inject_clone(twin->inject, t, &child, &value, err);
+	if (child) { /* even if it came too late: it has to be collected */
+		twin->child = child;
+		twin->ns_child = pid_in_its_namespace(child);
+		twin->tracer = t;
+		insp_tracer_keep(t, child);
+	}
 	if (rc)
 		return rc;
 	if (value < 0 || !child)
 		return insp_fail_errno(err, INSP_E_UNSUPPORTED, value < 0 ? (int)-value : 0,
 				       "fork of process %d", twin->live->pid);
-	twin->child = child;
-	twin->tracer = t;
-	insp_tracer_keep(t, child);
 	rc = wait_born(t, child, err);
 	if (rc)
 		return rc;
 	(void)ptrace(PTRACE_SETOPTIONS, child, NULL, (void *)PTRACE_O_EXITKILL);
 	first_to_go(child);
-	twin->ns_child = pid_in_its_namespace(child);
 	/* Before Linux 5.9 it shares the target's table of descriptors, which harms nobody. */
 	return insp_inject_child(twin->inject, t, child, SYS_close_range, all, &value, err);
 }
@@ -276,23 +280,28 @@ static int collect(struct insp_tracer *t, void *ctx, struct insp_error *err)
 	return rc;
 }
 
-/* The target is running, or held by whoever called us. */
+/* The target runs. Whatever happens, it must not keep a zombie that it knows nothing of. */
 static uint64_t collect_running(struct insp_twin *twin)
 {
-	const struct insp_stop_options plain = {.max_pause_ns = 200000000};
-	const struct insp_target_ops *ops = twin->target->ops;
-	struct insp_stop_report report = {0};
+	const uint64_t args[6] = {(uint64_t)twin->ns_child, 0, __WALL | WNOHANG};
 	uint64_t stopped_ns = 0;
 
 	for (int i = 0; i < REAP_TRIES && twin->child; i++) {
-		if (ops->stop(twin->target, &plain, NULL))
-			break;
-		(void)!insp_tracer_call(twin->live->tracer, collect, twin, NULL);
-		ops->resume(twin->target, &report);
-		stopped_ns += report.stopped_ns;
-		if (twin->child)
+		int64_t value = 0;
+
+		if (i)
 			(void)usleep(1000);
+		if (insp_inject_until_done(twin->inject, twin->target, SYS_wait4, args, &value,
+					   &stopped_ns, NULL))
+			break;
+		/* 0: it is still on its way out */
+		if (value == twin->ns_child || value == -ECHILD)
+			twin->child = 0;
 	}
+	if (twin->child && !insp_live_gone(twin->live))
+		insp_log(INSP_LOG_WARN,
+			 "process %d keeps a zombie, %d, until it ends: no thread could collect it",
+			 twin->live->pid, twin->child);
 	return stopped_ns;
 }
 
@@ -306,6 +315,9 @@ void insp_twin_end(struct insp_twin *twin, uint64_t *ret_stopped_ns)
 	if (twin->tracer && twin->live->tracer == twin->tracer &&
 	    !insp_tracer_call(twin->tracer, kill_held, twin, NULL)) {
 		(void)!insp_tracer_call(twin->tracer, collect, twin, NULL);
+		/* It did not work because time was over: then it is not held any more. */
+		if (twin->child && !twin->target->ops->held(twin->target))
+			stopped_ns = collect_running(twin);
 	} else if (twin->tracer) {
 		/* let go already, by resume or because time was over */
 		if (twin->live->tracer == twin->tracer)
