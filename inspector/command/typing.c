@@ -36,7 +36,8 @@ struct insp_typing {
 	uint32_t *slots; /* index + 1 of items by source and key; vtables that are none: NOT_LOOKED */
 	uint64_t *slot_keys;
 	size_t nslots, nused;
-	uint32_t *type_of; /* [nchunks] type + 1 of all chunks; NULL without all */
+	uint32_t *type_of; /* [ntype_of] type + 1 of all chunks; NULL without all */
+	size_t ntype_of;   /* kept here: the snapshot may be gone before the command's pool */
 	bool failed;
 };
 
@@ -44,7 +45,7 @@ static void types_destroy(void *arg)
 {
 	struct insp_typing *t = arg;
 
-	insp_big_free(t->type_of, t->snapshot->chunks->n + 1, sizeof(*t->type_of));
+	insp_big_free(t->type_of, t->ntype_of, sizeof(*t->type_of));
 	insp_vec_free(&t->items);
 	free(t->slots);
 	free(t->slot_keys);
@@ -220,7 +221,8 @@ static int look_at_all(struct insp_typing *t, struct insp_error *err)
 	const struct insp_chunks *chunks = t->snapshot->chunks;
 	uint64_t seen = 0;
 
-	t->type_of = insp_big_alloc(chunks->n + 1, sizeof(*t->type_of));
+	t->ntype_of = chunks->n + 1;
+	t->type_of = insp_big_alloc(t->ntype_of, sizeof(*t->type_of));
 	if (!t->type_of)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
 	for (size_t i = 0; i < chunks->nspans; i++) {
