@@ -56,6 +56,24 @@ void gdb_context_inferiors(struct gdb_context *ctx, char *text)
 	}
 }
 
+/* The current source language is "auto; currently c++". */
+void gdb_context_language(struct gdb_context *ctx, const char *text)
+{
+	static const char *const casts[] = {"c", "c++", "objective-c", "opencl", "asm", "minimal"};
+	const char *word = strstr(text, "currently ");
+	size_t n;
+
+	ctx->language = GDB_LANGUAGE_OTHER;
+	word = word ? word + strlen("currently ") : strchr(text, '"');
+	if (!word)
+		return;
+	word += *word == '"';
+	n = strcspn(word, "\"\n");
+	for (size_t i = 0; i < sizeof(casts) / sizeof(casts[0]); i++)
+		if (strlen(casts[i]) == n && !strncmp(word, casts[i], n))
+			ctx->language = GDB_LANGUAGE_C;
+}
+
 /* Local core dump file:
  *         `/tmp/core.1', file type elf64-x86-64. */
 void gdb_context_files(struct gdb_context *ctx, char *text)

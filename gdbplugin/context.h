@@ -18,16 +18,25 @@ enum gdb_kind {
 	GDB_REMOTE, /* gdbserver, another machine: memory comes through GDB */
 };
 
+enum gdb_language {
+	GDB_LANGUAGE_UNKNOWN, /* not asked yet */
+	GDB_LANGUAGE_C,	      /* C and what has its casts */
+	GDB_LANGUAGE_OTHER,
+};
+
 struct gdb_context {
 	enum gdb_kind kind;
 	int inferior; /* its number in GDB */
 	int pid;      /* 0 unknown */
+	enum gdb_language language;
 	char core[4096];
 	char name[16];
 };
 
 /* `info inferiors`: the line of the current one, marked by '*'. */
 void gdb_context_inferiors(struct gdb_context *ctx, char *text);
+/* `show language`. */
+void gdb_context_language(struct gdb_context *ctx, const char *text);
 /* `info files`: the path of the core. */
 void gdb_context_files(struct gdb_context *ctx, char *text);
 

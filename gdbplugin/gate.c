@@ -5,8 +5,8 @@
  * GDB has one interface for plugins in C: the JIT reader. Its `unwind` is called when GDB unwinds a
  * frame, and may read memory then; that is used as a gate:
  *
- *     1. a user-defined command appends its words, each NUL-terminated, to /proc/self/fd/240,
- *        a last ";" arms the request;
+ *     1. a user-defined command appends its words, as they were typed, to /proc/self/fd/240, a last
+ *        ";" arms the request;
  *     2. `frame apply level 0 -q maintenance flush register-cache` makes GDB unwind frame 0: it
  *        calls `unwind` below, which takes the request, writes GDB commands as its answer to
  *        /proc/self/fd/241, and claims no frame;
@@ -36,6 +36,7 @@ GDB_DECLARE_GPL_COMPATIBLE_READER
 
 #include "command/command.h"
 #include "context.h"
+#include "front/settings.h"
 #include "inferior.h"
 
 /* Named by the script that is generated from the command table (front/gen_gdb.c). */
@@ -48,13 +49,15 @@ enum { FD_REQUEST = 240, FD_ANSWER, FD_TEXT, FD_REGISTERS };
 #define LINE_PIECE   4000
 
 /* What the next round will bring. */
-enum stage { IDLE, WANT_INFERIORS, WANT_CORE, WANT_REMOTE, WANT_VALUES };
+enum stage { IDLE, WANT_INFERIORS, WANT_CORE, WANT_REMOTE, WANT_LANGUAGE, WANT_VALUE };
 
 static struct gate {
 	enum stage stage;
-	char words[REQUEST_MAX];  /* the command's words, NUL after each */
+	char words[REQUEST_MAX + 1];  /* the command's words as typed, NUL after each */
 	char *argv[WORDS_MAX];
 	int argc;
+	char values[WORDS_MAX][24]; /* where words point that were expressions */
+	int asked;		    /* the word whose value GDB was asked for */
 	struct gdb_context context;
 	struct inferior *inferior; /* session kept between commands */
 	FILE *answer;
@@ -101,7 +104,7 @@ static void ask(enum stage stage, const char *commands)
 {
 	gate.stage = stage;
 	fputs(commands, gate.answer);
-	fputs("set $_meminspect_more = 1\n", gate.answer);
+	fputs("with language c -- set $_meminspect_more = 1\n", gate.answer);
 }
 
 /* The text that GDB wrote for the last question. View until freed; NULL: none. */
@@ -163,29 +166,47 @@ static void on_interrupt(int sig)
 
 static int is_number(const char *word)
 {
-	return word[0] == '0' && (word[1] == 'x' || word[1] == 'X') &&
+	return word[0] == '0' && (word[1] == 'x' || word[1] == 'X') && word[2] &&
 	       word[2 + strspn(word + 2, "0123456789abcdefABCDEF")] == '\0';
+}
+
+/* The option that a word names, whole or by its letter; NULL: none, or its value is in the word. */
+static const struct insp_option *option_of(const struct insp_option *options, const char *word)
+{
+	for (const struct insp_option *o = options; o && o->name; o++)
+		if ((word[0] == '-' && word[1] == '-' && strcmp(word + 2, o->name) == 0) ||
+		    (word[0] == '-' && o->letter && word[1] == o->letter && !word[2]))
+			return o;
+	return NULL;
+}
+
+/* The option that takes the i-th word as its value; NULL: none. */
+static const struct insp_option *taker(const struct insp_command *command, int used, int i)
+{
+	const struct insp_option *o = NULL;
+
+	if (i > used)
+		o = option_of(command->options, gate.argv[i - 1]);
+	if (i > used && !o)
+		o = option_of(insp_global_options, gate.argv[i - 1]);
+	return o && o->type != INSP_OPT_FLAG ? o : NULL;
 }
 
 /* Does the i-th word name an address, so that it may be an expression? */
 static int is_address(const struct insp_command *command, int used, int i)
 {
-	int bare = 0;
+	const struct insp_option *takes = taker(command, used, i), *o = command->options;
+	int before = 0;
 
-	for (const struct insp_option *o = command->options; o && o->name; o++) {
-		const char *before = gate.argv[i - 1];
-
-		if (o->type != INSP_OPT_ADDR)
-			continue;
-		if (o->name[0] >= 'a' && i > used && !strncmp(before, "--", 2) &&
-		    !strcmp(before + 2, o->name))
-			return 1;
-		if (o->name[0] < 'a' && gate.argv[i][0] != '-') {
-			for (int k = used; k < i; k++) /* the first bare word */
-				bare += gate.argv[k][0] != '-' && (k == used || gate.argv[k - 1][0] != '-');
-			return bare == 0 && (i == used || gate.argv[i - 1][0] != '-');
-		}
-	}
+	if (takes)
+		return takes->type == INSP_OPT_ADDR;
+	if (gate.argv[i][0] == '-')
+		return 0;
+	for (int k = used; k < i; k++)
+		before += gate.argv[k][0] != '-' && !taker(command, used, k);
+	for (; o && o->name; o++)
+		if (o->name[0] < 'a' && before-- == 0)
+			return o->type == INSP_OPT_ADDR;
 	return 0;
 }
 
@@ -198,36 +219,69 @@ static int ask_value(void)
 	if (insp_command_find(gate.argc, gate.argv, &command, &used, NULL))
 		return 0;
 	for (int i = used; i < gate.argc; i++) {
-		if (!is_address(command, used, i) || is_number(gate.argv[i]))
+		const char *word = gate.argv[i];
+		size_t n = strlen(word);
+
+		if (!is_address(command, used, i) || is_number(word))
 			continue;
+		if (gate.context.language == GDB_LANGUAGE_UNKNOWN) {
+			ask(WANT_LANGUAGE, "pipe show language | cat > /proc/$PPID/fd/242\n");
+			return 1;
+		}
+		if (n > 1 && word[0] == '"' && word[n - 1] == '"') { /* quoted for its spaces */
+			word++;
+			n -= 2;
+		}
+		/* Where a cast is understood an array is its address, too. */
 		fprintf(gate.answer,
-			"eval \"with language c -- dump binary value /proc/self/fd/%d \\\"%%#lx\\\"\", "
-			"(unsigned long)(%s)\n",
-			FD_TEXT, gate.argv[i]);
-		ask(WANT_VALUES, "");
+			"eval \"with language c -- dump binary value /proc/self/fd/%d \\\"0x%%lx\\\"\", "
+			"%s(%.*s)\n",
+			FD_TEXT, gate.context.language == GDB_LANGUAGE_C ? "(unsigned long)" : "",
+			(int)n, word);
+		gate.asked = i;
+		ask(WANT_VALUE, "");
 		return 1;
 	}
 	return 0;
 }
 
-static void take_value(void)
+/* 0: GDB gave no number. */
+static int take_value(void)
 {
-	static char values[WORDS_MAX][24]; /* where words point that were expressions */
-	const struct insp_command *command;
-	char *text = asked_text();
-	int used;
+	char *text = asked_text(), *value = gate.values[gate.asked];
+	int ok = text && strlen(text) < sizeof(gate.values[0]) && is_number(text);
 
-	if (text && is_number(text) && !insp_command_find(gate.argc, gate.argv, &command, &used, NULL))
-		for (int i = used; i < gate.argc; i++)
-			if (is_address(command, used, i) && !is_number(gate.argv[i])) {
-				snprintf(values[i], sizeof(values[i]), "%s", text);
-				gate.argv[i] = values[i];
-				break;
-			}
+	if (ok) {
+		memcpy(value, text, strlen(text) + 1);
+		gate.argv[gate.asked] = value;
+	} else {
+		say_error("the value of the expression is no address");
+		gate.stage = IDLE;
+	}
 	free(text);
+	return ok;
 }
 
-/* The words as one line, quoted so that the core splits it the same way. */
+/* A word as the core shall read it: the user's quotes hold it together, as in a shell. */
+static void put_word(FILE *f, const char *word)
+{
+	char quote = 0;
+
+	fputc('"', f);
+	for (const char *p = word; *p; p++) {
+		if (quote ? *p == quote : *p == '"' || *p == '\'') {
+			quote = quote ? 0 : *p;
+			continue;
+		}
+		if (*p == '\\' && p[1] && quote == '"')
+			p++;
+		if (*p == '"' || *p == '\\')
+			fputc('\\', f);
+		fputc(*p, f);
+	}
+	fputc('"', f);
+}
+
 static char *command_line(void)
 {
 	char *line = NULL;
@@ -237,23 +291,14 @@ static char *command_line(void)
 	if (!f)
 		return NULL;
 	for (int i = 0; i < gate.argc; i++) {
-		int plain = gate.argv[i][strcspn(gate.argv[i], " '\"\\#|>&;")] == '\0';
-
 		if (i)
 			fputc(' ', f);
-		if (plain) {
-			fputs(gate.argv[i], f);
-			continue;
-		}
-		fputc('"', f);
-		for (const char *p = gate.argv[i]; *p; p++) {
-			if (*p == '"' || *p == '\\')
-				fputc('\\', f);
-			fputc(*p, f);
-		}
-		fputc('"', f);
+		put_word(f, gate.argv[i]);
 	}
-	fclose(f);
+	if (fclose(f)) {
+		free(line);
+		return NULL;
+	}
 	return line;
 }
 
@@ -336,8 +381,14 @@ static void next_round(struct gdb_unwind_callbacks *cb)
 		inferior_remote(&gate.inferior, text ? text : (char[]){""}, FD_REGISTERS);
 		free(text);
 		break;
-	case WANT_VALUES:
-		take_value();
+	case WANT_LANGUAGE:
+		text = asked_text();
+		gdb_context_language(&gate.context, text ? text : (char[]){""});
+		free(text);
+		break;
+	case WANT_VALUE:
+		if (!take_value())
+			return;
 		break;
 	default:
 		return;
@@ -346,25 +397,27 @@ static void next_round(struct gdb_unwind_callbacks *cb)
 		run_command(cb);
 }
 
-/* A new request: the first word is the command's name, of one or two words. */
+/*
+ * A new request. The first word is the command's name, of one or two words: heap_summary. Words end
+ * by NUL (from `dump binary value`) or newline (from `echo`).
+ */
 static void first_round(const char *bytes, size_t n)
 {
+	char *end = gate.words + n, *space;
+
 	memcpy(gate.words, bytes, n);
 	gate.argc = 0;
-	for (char *p = gate.words; p < gate.words + n && gate.argc < WORDS_MAX; p += strlen(p) + 1) {
-		if (!*p)
-			continue;
-		gate.argv[gate.argc++] = p;
-		if (gate.argc == 1) { /* "heap summary" came as heap_summary */
-			char *space = strchr(p, '_');
-
-			if (space && gate.argc < WORDS_MAX) {
-				*space = '\0';
-				gate.argv[gate.argc++] = space + 1;
-				p = space + 1;
-			}
-		}
-	}
+	gate.context = (struct gdb_context){.kind = GDB_NONE};
+	for (char *p = gate.words; p < end; p++)
+		if (*p == '\n')
+			*p = '\0';
+	gate.words[n] = '\0';
+	space = strchr(gate.words, '_');
+	if (space)
+		*space = '\0';
+	for (char *p = gate.words; p < end && gate.argc < WORDS_MAX; p += strlen(p) + 1)
+		if (*p)
+			gate.argv[gate.argc++] = p;
 	(void)!ftruncate(FD_TEXT, 0);
 	ask(WANT_INFERIORS, "pipe info inferiors | cat > /proc/$PPID/fd/242\n");
 }
@@ -372,7 +425,7 @@ static void first_round(const char *bytes, size_t n)
 /* Runs when the call ends, also when an exception of GDB's unwinds it. */
 struct scope {
 	struct sigaction old;
-	int done;
+	int done; /* the answer is complete */
 };
 
 static void leave(struct scope *scope)
@@ -398,45 +451,46 @@ static size_t take_request(char *buf)
 		return 0;
 	}
 	n = pread(FD_REQUEST, buf, (size_t)n, 0);
-	if (n < 2 || buf[n - 1] || buf[n - 2] != ';' || (n > 2 && buf[n - 3]))
+	if (n < 2 || buf[n - 1] || buf[n - 2] != ';' || (n > 2 && buf[n - 3] && buf[n - 3] != '\n'))
 		return 0; /* not armed yet: GDB unwinds between two appends, too */
 	(void)!ftruncate(FD_REQUEST, 0);
 	return (size_t)n;
 }
 
-static enum gdb_status unwind(struct gdb_reader_funcs *self, struct gdb_unwind_callbacks *cb)
+static void answer(struct gdb_unwind_callbacks *cb, const char *request, size_t n)
 {
 	struct scope scope __attribute__((cleanup(leave))) = {.done = 0};
 	struct sigaction sa = {.sa_handler = on_interrupt};
-	static char buf[REQUEST_MAX];
-	size_t n;
-	int fd;
 
-	(void)self;
-	(void)sigaction(SIGINT, NULL, &scope.old);
-	scope.done = 1;
-	n = take_request(buf);
-	if (!n)
-		return GDB_FAIL;
-	/* A new inode for every answer: GDB may still be reading the last one. */
-	fd = memfd_create("meminspect-answer", MFD_CLOEXEC);
-	if (fd < 0 || dup3(fd, FD_ANSWER, O_CLOEXEC) < 0)
-		return GDB_FAIL;
-	gate.answer = fdopen(fd, "w");
-	if (!gate.answer) {
-		close(fd);
-		return GDB_FAIL;
-	}
-	scope.done = 0;
-	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGINT, &sa, &scope.old);
 	meminspect_set_log(on_log, NULL);
-	if (gate.stage == IDLE || n > 2) /* words: a new command, whatever became of the last */
-		first_round(buf, n - 2);
+	if (gate.stage == IDLE || n) /* words: a new command, whatever became of the last */
+		first_round(request, n);
 	else
 		next_round(cb);
 	fclose(gate.answer);
 	gate.answer = NULL;
 	scope.done = 1;
+}
+
+/* GDB calls this for every frame that it unwinds: it is cheap unless there is a request. */
+static enum gdb_status unwind(struct gdb_reader_funcs *self, struct gdb_unwind_callbacks *cb)
+{
+	static char request[REQUEST_MAX];
+	size_t n = take_request(request);
+	int fd;
+
+	(void)self;
+	if (!n)
+		return GDB_FAIL;
+	/* A new inode for every answer: GDB may still be reading the last one. */
+	fd = memfd_create("meminspect-answer", MFD_CLOEXEC);
+	if (fd >= 0 && dup3(fd, FD_ANSWER, O_CLOEXEC) >= 0)
+		gate.answer = fdopen(fd, "w");
+	if (gate.answer)
+		answer(cb, request, n - 2);
+	else if (fd >= 0)
+		close(fd);
 	return GDB_FAIL; /* never claims the frame */
 }
 
@@ -477,8 +531,12 @@ __attribute__((visibility("default"))) struct gdb_reader_funcs *gdb_init_reader(
 		int made = memfd_create("meminspect", MFD_CLOEXEC);
 
 		if (fcntl(fd, F_GETFD) >= 0 || made < 0 || dup3(made, fd, O_CLOEXEC) < 0) {
+			int e = errno;
+
 			fprintf(stderr, "meminspect: descriptor %d cannot be used: %s\n", fd,
-				fcntl(fd, F_GETFD) >= 0 ? "something else has it" : strerror(errno));
+				fcntl(fd, F_GETFD) >= 0 ? "something else has it"
+				: e == EBADF ? "the limit of open files (ulimit -n) is too low"
+					     : strerror(e));
 			if (made >= 0)
 				close(made);
 			return &refused;

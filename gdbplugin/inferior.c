@@ -12,7 +12,8 @@
 #define PAGE	     4096u
 #define BLOCK	     (64u << 10) /* one packet's worth: a request costs a round trip */
 #define CACHE_BLOCKS 1024	 /* 64 MiB */
-#define REG_WORDS    (1 + MEMINSPECT_NREGS + 1)
+#define REG_MARK     0x6d656d696e737065u
+#define REG_WORDS    (2 + MEMINSPECT_NREGS + 1)
 #define THREADS_MAX  65536
 
 struct block {
@@ -29,7 +30,8 @@ struct region {
 struct inferior {
 	struct gdb_context ctx; /* that the session was opened for */
 	struct meminspect *session;
-	uint64_t ran; /* fingerprint of how much it has run */
+	uint64_t ran;	/* fingerprint of how much it has run */
+	uint64_t image; /* of the program that it runs: another one after exec */
 	/* remote */
 	struct meminspect_host host;
 	struct gdb_unwind_callbacks *cb;
@@ -95,6 +97,25 @@ static uint64_t fingerprint(int pid)
 			sum = (sum ^ (uint8_t)text[i]) * 1099511628211u;
 	}
 	closedir(dir);
+	return sum;
+}
+
+/* Addresses that the kernel chose for the program at its exec. */
+static uint64_t image_of(int pid)
+{
+	uint64_t sum = 14695981039346656037u;
+	uint8_t bytes[1024];
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/auxv", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd >= 0 ? read(fd, bytes, sizeof(bytes)) : 0;
+	if (fd >= 0)
+		close(fd);
+	for (ssize_t i = 0; i < n; i++)
+		sum = (sum ^ bytes[i]) * 1099511628211u;
 	return sum;
 }
 
@@ -194,14 +215,14 @@ static int host_threads(void *ctx, void (*add)(void *to, const struct meminspect
 		const uint64_t *words = inf->registers + i * REG_WORDS;
 		struct meminspect_thread t = {
 			.size_bytes = sizeof(t),
-			.tid = (int)words[0],
+			.tid = (int)words[1],
 			.name = inf->ctx.name,
 			.have_regs = 1,
 			.orig_rax = -1,
-			.fs_base = words[1 + MEMINSPECT_NREGS],
+			.fs_base = words[2 + MEMINSPECT_NREGS],
 		};
 
-		memcpy(t.regs, words + 1, sizeof(t.regs));
+		memcpy(t.regs, words + 2, sizeof(t.regs));
 		add(to, &t);
 	}
 	return 0;
@@ -233,22 +254,41 @@ static struct inferior *get(struct inferior **inferior)
 	return *inferior;
 }
 
+/* Moves the whole records together, at the start. */
+static void keep_records(struct inferior *inf, size_t n)
+{
+	uint64_t *w = inf->registers;
+	size_t i = 0;
+
+	while (i + REG_WORDS <= n && inf->nthreads < THREADS_MAX) {
+		size_t len = 1;
+
+		while (len < REG_WORDS && w[i + len] != REG_MARK)
+			len++;
+		if (w[i] == REG_MARK && len == REG_WORDS)
+			memmove(w + REG_WORDS * inf->nthreads++, w + i, REG_WORDS * sizeof(*w));
+		i += len;
+	}
+}
+
 void inferior_remote(struct inferior **inferior, char *mappings, int registers_fd)
 {
 	struct inferior *inf = get(inferior);
 	off_t n = lseek(registers_fd, 0, SEEK_END);
-	size_t nthreads = n > 0 ? (size_t)n / (REG_WORDS * sizeof(uint64_t)) : 0;
+	size_t words = n > 0 ? (size_t)n / sizeof(uint64_t) : 0;
+	ssize_t got;
 
 	if (!inf)
 		return;
 	inf->nregions = 0;
 	gdb_context_mappings(mappings, add_region, inf);
 	free(inf->registers);
-	inf->nthreads = nthreads < THREADS_MAX ? nthreads : THREADS_MAX;
-	inf->registers = malloc(inf->nthreads * REG_WORDS * sizeof(uint64_t) + 1);
-	if (!inf->registers || pread(registers_fd, inf->registers,
-				     inf->nthreads * REG_WORDS * sizeof(uint64_t), 0) < 0)
-		inf->nthreads = 0;
+	inf->nthreads = 0;
+	inf->registers = malloc((words + 1) * sizeof(uint64_t));
+	if (!inf->registers)
+		return;
+	got = pread(registers_fd, inf->registers, words * sizeof(uint64_t), 0);
+	keep_records(inf, got > 0 ? (size_t)got / sizeof(uint64_t) : 0);
 }
 
 /* ---- opening */
@@ -294,19 +334,22 @@ struct meminspect *inferior_session(struct inferior **inferior, const struct gdb
 {
 	struct inferior *inf = get(inferior);
 	uint64_t ran = ctx->kind == GDB_NATIVE ? fingerprint(ctx->pid) : 0;
+	uint64_t image = ctx->kind == GDB_NATIVE ? image_of(ctx->pid) : 0;
 
 	if (!inf) {
 		snprintf(error, error_bytes, "out of memory");
 		return NULL;
 	}
 	inf->cb = cb;
-	if (inf->session && (!same(&inf->ctx, ctx) || ctx->kind == GDB_REMOTE)) {
+	if (inf->session &&
+	    (!same(&inf->ctx, ctx) || inf->image != image || ctx->kind == GDB_REMOTE)) {
 		close_session(inf); /* a remote target may have run: its memory is asked anew */
 	} else if (inf->session && inf->ran != ran) {
 		meminspect_invalidate(inf->session);
 	}
 	inf->ctx = *ctx;
 	inf->ran = ran;
+	inf->image = image;
 	if (!inf->session && open_session(inf, error, error_bytes))
 		inf->session = NULL;
 	return inf->session;

@@ -24,7 +24,8 @@ struct inferior;
 struct meminspect *inferior_session(struct inferior **inferior, const struct gdb_context *ctx,
 				    struct gdb_unwind_callbacks *cb, char *error, size_t error_bytes);
 /* What a remote target needs: the text of `info proc mappings`, and a file of registers: for each
-   thread its number in GDB, then 17 in DWARF order, then fs_base, 8 bytes each. */
+   thread a mark, its number in GDB, 17 registers in DWARF order, fs_base, 8 bytes each. A record
+   ends early where GDB could not tell a register. */
 void inferior_remote(struct inferior **inferior, char *mappings, int registers_fd);
 void inferior_close(struct inferior *inferior); /* accepts NULL */
 

@@ -17,15 +17,14 @@ static const char prologue[] =
 	"define _meminspect_begin\n"
 	"  if $_isvoid($_meminspect_loaded)\n"
 	"    frame apply level 0 -q jit-reader-load @READER@\n"
-	"    set $_meminspect_loaded = 1\n"
+	"    with language c -- set $_meminspect_loaded = 1\n"
 	"  end\n"
-	"  dump binary value /proc/self/fd/240 \"$arg0\"\n"
 	"end\n"
 	"define _meminspect_run\n"
-	"  set $_meminspect_more = 1\n"
+	"  with language c -- set $_meminspect_more = 1\n"
 	"  while $_meminspect_more\n"
-	"    set $_meminspect_more = 0\n"
-	"    append binary value /proc/self/fd/240 \";\"\n"
+	"    with language c -- set $_meminspect_more = 0\n"
+	"    with language c -- append binary value /proc/self/fd/240 \";\"\n"
 	"    if $_gdb_major > 10\n"
 	"      frame apply level 0 -q maintenance flush register-cache\n"
 	"    else\n"
@@ -35,6 +34,7 @@ static const char prologue[] =
 	"  end\n"
 	"end\n"
 	"define _meminspect_registers\n"
+	"  with language c -- append binary value /proc/self/fd/243 (unsigned long)0x6d656d696e737065\n"
 	"  with language c -- append binary value /proc/self/fd/243 (unsigned long)$_thread\n";
 
 static const char *const registers[] = {"rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp", "r8",
@@ -64,20 +64,21 @@ static void usage(struct insp_str *s, const struct insp_command *c)
 
 static void command(struct insp_str *s, const struct insp_command *c)
 {
-	/* An argument of a GDB command ends at a space: "heap summary" goes as heap_summary. */
-	insp_str_addf(s, "\ndefine meminspect %s\n  with language c -- _meminspect_begin ",
+	/* "heap summary" goes as one word. What the user typed goes by `echo`, which takes quotes too. */
+	insp_str_addf(s,
+		      "\ndefine meminspect %s\n  with language c -- _meminspect_begin\n"
+		      "  with language c -- dump binary value /proc/self/fd/240 \"",
 		      short_name(c->name));
 	for (const char *p = c->name; *p; p++)
 		insp_str_addc(s, *p == ' ' ? '_' : *p);
-	insp_str_addc(s, '\n');
+	insp_str_add(s, "\"\n");
 	for (int i = 0; i < ARGS_MAX; i++)
 		insp_str_addf(s,
 			      "  if $argc > %d\n"
-			      "    with language c -- append binary value /proc/self/fd/240 \"$arg%d\"\n"
+			      "    pipe -d @meminspect@ echo $arg%d\\n @meminspect@ cat >> /proc/$PPID/fd/240\n"
 			      "  end\n",
 			      i, i);
-	insp_str_addf(s, "  with language c -- _meminspect_run\nend\ndocument meminspect %s\n",
-		      short_name(c->name));
+	insp_str_addf(s, "  _meminspect_run\nend\ndocument meminspect %s\n", short_name(c->name));
 	insp_str_addf(s, "%c%s.\n\n%s\n", c->summary[0] & ~0x20, c->summary + 1, c->help);
 	usage(s, c);
 	insp_str_add(s, "end\n");

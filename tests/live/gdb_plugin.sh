@@ -81,6 +81,22 @@ check "help of a command" says 'Usage: heap summary'
 check "help lists the commands" says '^meminspect verify -- '
 check "TAB completes" says '^heap summary$'
 
+# ---- arguments: GDB's expressions, in the language that is set; words with spaces
+in_gdb -p "$PID" -x "$script" -ex 'heap whatis environ' -ex 'heap whatis &environ' -ex 'heap whatis "$sp + 8"'
+check "an array or pointer is its value" says '^0x.*: stack of thread'
+check "& takes the address" says 'environ + 0'
+check "an expression with spaces, quoted" says 'from its stack pointer  8'
+in_gdb -p "$PID" -x "$script" -ex 'heap whatis 0' -ex 'heap refs --from $sp' \
+	-ex 'heap chunks --limit 2 --where "size > 100"' -ex "heap chunks -n 1 --where 'size > 1000'"
+check "a zero is an address" says '^0: not mapped'
+check "an option without value stands before an expression" says 'is in no chunk in use'
+check "a filter with spaces" says '^first 2 of '
+check "a filter in single quotes" says '^first 1 of '
+for language in c++ rust go ada pascal modula-2; do
+	in_gdb -p "$PID" -x "$script" -ex "set language $language" -ex 'heap whatis $sp'
+	check "set language $language" says 'from its stack pointer  0'
+done
+
 # ---- errors: one line, and GDB goes on
 in_gdb -x "$script" -ex 'heap summary' -ex 'echo still here\n'
 check "no process: GDB says so" complains 'No stack'
