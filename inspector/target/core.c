@@ -59,6 +59,7 @@ struct core {
 	struct insp_regions regions;
 	struct insp_threads threads;
 	const char *cmdline, *exe;
+	uint64_t auxv, auxv_bytes; /* offset in the file */
 	bool truncated;
 };
 
@@ -163,6 +164,10 @@ static int read_note(struct core *c, struct insp_target *target, uint32_t type, 
 		return read_psinfo(c, target, desc, n);
 	case NT_FILE:
 		return read_files(c, desc, n);
+	case NT_AUXV:
+		c->auxv = (uint64_t)(desc - c->map);
+		c->auxv_bytes = n < 4096 ? n : 0;
+		return 0;
 	default:
 		return 0;
 	}
@@ -551,6 +556,10 @@ static void core_info(struct insp_target *target, struct insp_pool *pool,
 
 	ret->exe = insp_pool_strdup(pool, c->exe);
 	ret->cmdline = insp_pool_strdup(pool, c->cmdline);
+	if (!c->auxv_bytes)
+		return;
+	ret->auxv = insp_pool_memdup(pool, c->map + c->auxv, c->auxv_bytes);
+	ret->auxv_bytes = ret->auxv ? c->auxv_bytes : 0;
 }
 
 /* Is the file still the one that was mapped? Its first page in the core, where it is, decides. */

@@ -60,6 +60,17 @@ static uint64_t read_started(struct insp_live *live)
 	return boot_ns + ticks * (1000000000 / (uint64_t)hz);
 }
 
+static void read_auxv(struct insp_live *live, struct insp_pool *pool, struct insp_target_info *ret)
+{
+	char buf[4096];
+	ssize_t n = insp_proc_small(live->vm_fd, "auxv", buf, sizeof(buf));
+
+	if (n <= 0)
+		return;
+	ret->auxv = insp_pool_memdup(pool, buf, (size_t)n);
+	ret->auxv_bytes = ret->auxv ? (size_t)n : 0;
+}
+
 void insp_live_info(struct insp_target *target, struct insp_pool *pool,
 		    struct insp_target_info *ret)
 {
@@ -68,4 +79,5 @@ void insp_live_info(struct insp_target *target, struct insp_pool *pool,
 	ret->exe = read_exe(live, pool);
 	ret->cmdline = read_cmdline(live, pool);
 	ret->started_at_ns = read_started(live);
+	read_auxv(live, pool, ret);
 }

@@ -26,3 +26,26 @@ void insp_registers_fill(struct insp_thread *t, const struct user_regs_struct *r
 	t->syscall_args[4] = r->r8;
 	t->syscall_args[5] = r->r9;
 }
+
+void insp_registers_give(const struct insp_thread *t, struct user_regs_struct *r)
+{
+	r->rax = t->regs[INSP_REG_RAX];
+	r->rdx = t->regs[INSP_REG_RDX];
+	r->rcx = t->regs[INSP_REG_RCX];
+	r->rbx = t->regs[INSP_REG_RBX];
+	r->rsi = t->regs[INSP_REG_RSI];
+	r->rdi = t->regs[INSP_REG_RDI];
+	r->rbp = t->regs[INSP_REG_RBP];
+	r->rsp = t->regs[INSP_REG_RSP];
+	r->r8 = t->regs[INSP_REG_R8];
+	r->r9 = t->regs[INSP_REG_R9];
+	r->r10 = t->regs[INSP_REG_R10];
+	r->r11 = t->regs[INSP_REG_R11];
+	r->r12 = t->regs[INSP_REG_R12];
+	r->r13 = t->regs[INSP_REG_R13];
+	r->r14 = t->regs[INSP_REG_R14];
+	r->r15 = t->regs[INSP_REG_R15];
+	r->rip = t->regs[INSP_REG_RIP];
+	r->orig_rax = t->orig_rax;
+	r->fs_base = t->fs_base;
+}

@@ -12,5 +12,7 @@
 
 /* Fills regs, orig_rax, fs_base and the system call; sets have_regs. */
 void insp_registers_fill(struct insp_thread *thread, const struct user_regs_struct *regs);
+/* The other way; what a thread here does not keep (segments, flags) stays as it is. */
+void insp_registers_give(const struct insp_thread *thread, struct user_regs_struct *regs);
 
 #endif

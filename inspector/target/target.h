@@ -62,6 +62,8 @@ struct insp_target_info {
 	const char *exe;      /* path as the target sees it */
 	const char *cmdline;  /* words joined by spaces */
 	uint64_t started_at_ns; /* CLOCK_REALTIME */
+	uint8_t *auxv;	      /* Elf64_auxv_t, as it is */
+	size_t auxv_bytes;
 };
 
 /*

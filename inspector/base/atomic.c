@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/atomic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int insp_atomic_begin(struct insp_atomic *file, const char *path, struct insp_error *err)
+{
+	size_t n = strlen(path) + sizeof(".XXXXXX");
+	int rc = 0;
+
+	*file = (struct insp_atomic){.path = strdup(path), .temporary = malloc(n), .fd = -1};
+	if (!file->path || !file->temporary) {
+		rc = insp_fail(err, INSP_E_NOMEM, "out of memory");
+	} else {
+		snprintf(file->temporary, n, "%s.XXXXXX", path);
+		file->fd = mkostemp(file->temporary, O_CLOEXEC);
+		if (file->fd < 0)
+			rc = insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be written", path);
+	}
+	if (rc) {
+		free(file->path);
+		free(file->temporary);
+	}
+	return rc;
+}
+
+void insp_atomic_put(struct insp_atomic *file, uint64_t offset, const void *bytes, size_t n)
+{
+	const char *p = bytes;
+
+	while (n && !file->failed) {
+		ssize_t put = pwrite(file->fd, p, n, (off_t)offset);
+
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put <= 0) {
+			file->failed = put < 0 ? errno : ENOSPC;
+			return;
+		}
+		p += put;
+		offset += (uint64_t)put;
+		n -= (size_t)put;
+	}
+}
+
+int insp_atomic_end(struct insp_atomic *file, int rc, struct insp_error *err)
+{
+	if (!rc && !file->failed && fsync(file->fd))
+		file->failed = errno;
+	if (close(file->fd) && !file->failed)
+		file->failed = errno;
+	if (!rc && !file->failed && rename(file->temporary, file->path))
+		file->failed = errno;
+	if (!rc && file->failed)
+		rc = insp_fail_errno(err, INSP_E_IO, file->failed, "'%s' was not written", file->path);
+	if (rc)
+		(void)unlink(file->temporary);
+	free(file->path);
+	free(file->temporary);
+	return rc;
+}
