@@ -6,26 +6,91 @@
 #include "snapshot/file.h"
 
 struct args {
-	const char *file;
+	const char *file, *output;
+	bool contents;
 };
 
 static const struct insp_option options[] = {
 	{"FILE", 0, INSP_OPT_FILE, NULL, "where to write it; replaced only when all is written", NULL,
-	 NULL, offsetof(struct args, file), .required = true},
+	 NULL, offsetof(struct args, file)},
+	{"output", 'o', INSP_OPT_FILE, "FILE", "the same, as an option", NULL, NULL,
+	 offsetof(struct args, output)},
+	{"contents", 0, INSP_OPT_FLAG, NULL,
+	 "with the bytes of the process's private memory, for x, find and types", NULL, NULL,
+	 offsetof(struct args, contents)},
 	INSP_OPTION_END,
 };
+
+static int file_of(const struct args *a, const char **ret, struct insp_error *err)
+{
+	if (!a->file == !a->output)
+		return insp_fail(err, INSP_E_USAGE, "%s: save FILE, or save -o FILE",
+				 a->file ? "two files are named" : "no file is named");
+	*ret = a->file ? a->file : a->output;
+	return 0;
+}
+
+/* ---- the bytes: written in the capture, before the snapshot is complete */
+
+struct kept {
+	struct insp_saving *saving; /* NULL: ended */
+};
+
+static void abandon(void *what)
+{
+	struct kept *kept = what;
+
+	if (kept->saving)
+		(void)!insp_saving_end(kept->saving, NULL, INSP_E_INTERRUPTED, NULL);
+}
+
+static bool wants_memory(const void *args)
+{
+	return ((const struct args *)args)->contents;
+}
+
+static int on_memory(const void *args, const struct insp_snapshot *snapshot, struct insp_target *memory,
+		     struct insp_pool *pool, void **ret, struct insp_error *err)
+{
+	struct kept *kept = insp_pool_alloc(pool, sizeof(*kept));
+	const char *file = NULL;
+	int rc = file_of(args, &file, err);
+
+	if (rc)
+		return rc;
+	if (!kept || insp_pool_defer(pool, abandon, kept))
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	rc = insp_saving_begin(file, &kept->saving, err);
+	if (rc)
+		return rc;
+	*ret = kept;
+	return insp_saving_contents(kept->saving, snapshot, memory, err);
+}
+
+static int save(struct insp_context *ctx, const char *file, struct insp_error *err)
+{
+	struct kept *kept = ctx->kept;
+	struct insp_saving *saving = kept ? kept->saving : NULL;
+
+	if (!kept)
+		return insp_snapshot_save(ctx->snapshot, file, err);
+	kept->saving = NULL;
+	return insp_saving_end(saving, ctx->snapshot, 0, err);
+}
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
-	const struct args *a = args;
 	struct stat st = {0};
-	int rc = insp_snapshot_save(ctx->snapshot, a->file, err);
+	const char *file = NULL;
+	int rc = file_of(args, &file, err);
 
+	if (!rc)
+		rc = save(ctx, file, err);
 	if (rc)
 		return rc;
-	(void)stat(a->file, &st); /* only for the size that is told */
-	insp_field_str(report, "file", "saved to", a->file);
+	(void)stat(file, &st); /* only for the size that is told */
+	insp_field_str(report, "file", "saved to", file);
 	insp_field_u64(report, "file_bytes", "size", INSP_T_BYTES, (uint64_t)st.st_size);
 	insp_field_u64(report, "chunks", "chunks", INSP_T_COUNT, ctx->snapshot->chunks->n);
 	insp_field_u64(report, "threads", "threads", INSP_T_COUNT, ctx->snapshot->threads.n);
@@ -46,8 +111,12 @@ const struct insp_command insp_cmd_save = {
 	.group = "files",
 	.summary = "write the snapshot to a file that every command reads like a process",
 	.help = "The file holds chunks, threads with their stacks, mappings, modules, pointers between "
-		"chunks, memory usage and findings; not the bytes of the process. Give it in the place "
+		"chunks, allocation sites, memory usage and findings. Give it in the place "
 		"of a PID: `meminspect heap summary peak.mi`. It reads the same on another machine.\n\n"
+		"With --contents it also holds the bytes of all private memory that is writable and "
+		"present, compressed: x, find and types work on it. Beware: these may be secrets. Writing "
+		"them counts into the pause; with --allow-inject and --capture fork or precopy it is done "
+		"from a copy while the process runs.\n\n"
 		"It is written beside its name and renamed at the end: a full disk or a kill leaves the "
 		"old file, or none.",
 	.example = "save peak.mi",
@@ -57,5 +126,7 @@ const struct insp_command insp_cmd_save = {
 	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_POINTERS | INSP_NEED_USAGE |
 		 INSP_NEED_SITES,
 	.tables = tables,
+	.wants_memory = wants_memory,
+	.on_memory = on_memory,
 	.run = run,
 };

@@ -27,6 +27,7 @@ struct insp_session; /* front/session.h */
 struct insp_str;
 struct insp_space;
 struct insp_symbols;
+struct insp_target;
 
 enum insp_option_type {
 	INSP_OPT_FLAG,	   /* bool */
@@ -77,6 +78,7 @@ struct insp_context {
 	struct insp_space *space;	/* NULL unless INSP_NEED_BYTES, or where there are none */
 	struct insp_session *session;	/* for the commands of front/ only */
 	struct insp_pool *pool;		/* freed when the command is done */
+	void *kept;			/* what on_memory made */
 };
 
 struct insp_command {
@@ -95,6 +97,15 @@ struct insp_command {
 						   NULL */
 	unsigned needs;		 /* enum insp_need */
 	unsigned (*needs_of)(const void *args); /* more needs that options bring; may be NULL */
+	/*
+	 * Both may be NULL. For what reads more of the memory than a snapshot keeps: when wants_memory
+	 * says so, a new snapshot is taken, and on_memory is called in it, while memory is that of the
+	 * instant (see insp_take_options). *ret becomes ctx->kept; what it made it defers to pool.
+	 */
+	bool (*wants_memory)(const void *args);
+	int (*on_memory)(const void *args, const struct insp_snapshot *snapshot,
+			 struct insp_target *memory, struct insp_pool *pool, void **ret,
+			 struct insp_error *err);
 	int (*run)(struct insp_context *ctx, const void *args, struct insp_report *report,
 		   struct insp_error *err);
 };

@@ -131,19 +131,34 @@ static void destroy_space(void *space)
 static int open_space(struct insp_session *session, struct insp_context *ctx, struct insp_error *err)
 {
 	struct insp_regions *regions = insp_pool_alloc(ctx->pool, sizeof(*regions));
+	struct insp_target *target = session->target ? session->target : session->memory;
 
 	if (!regions)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	if (!session->target || insp_session_gone(session) ||
-	    session->target->ops->regions(session->target, ctx->pool, regions, NULL))
+	if (!target || insp_session_gone(session) ||
+	    target->ops->regions(target, ctx->pool, regions, NULL))
 		return 0;
-	ctx->space = insp_space_create(session->target, regions);
+	ctx->space = insp_space_create(target, regions);
 	if (!ctx->space || insp_pool_defer(ctx->pool, destroy_space, ctx->space)) {
 		insp_space_destroy(ctx->space);
 		ctx->space = NULL;
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	}
 	return 0;
+}
+
+struct memory_call {
+	const struct insp_run *run;
+	struct insp_context *ctx;
+};
+
+static int on_memory(void *to, const struct insp_snapshot *snapshot, struct insp_target *memory,
+		     struct insp_error *err)
+{
+	const struct memory_call *call = to;
+
+	return call->run->command->on_memory(call->run->args, snapshot, memory, call->ctx->pool,
+					     &call->ctx->kept, err);
 }
 
 static int prepare(struct insp_session *session, const struct insp_run *run, struct insp_context *ctx,
@@ -156,7 +171,11 @@ static int prepare(struct insp_session *session, const struct insp_run *run, str
 		return 0;
 	if (run->command->flags & (INSP_COMMAND_NO_TARGET | INSP_COMMAND_DIRECT))
 		return 0;
-	rc = insp_session_need(session, needs, unwinder_of(run), &run->settings, err);
+	if (run->command->on_memory && run->command->wants_memory(run->args))
+		rc = insp_session_with_memory(session, needs, &run->settings, on_memory,
+					      &(struct memory_call){run, ctx}, err);
+	else
+		rc = insp_session_need(session, needs, unwinder_of(run), &run->settings, err);
 	if (rc)
 		return rc;
 	ctx->snapshot = session->snapshot;

@@ -7,6 +7,7 @@
 
 #include "base/fmt.h"
 #include "base/log.h"
+#include "snapshot/contents.h"
 #include "snapshot/file.h"
 #include "snapshot/take.h"
 #include "symbol/symbols.h"
@@ -52,6 +53,13 @@ int insp_session_open_with(const struct insp_target_ops *ops, const char *spec, 
 	return 0;
 }
 
+static int open_file(struct insp_session *s, struct insp_error *err)
+{
+	int rc = insp_snapshot_load(s->spec, &s->snapshot, err);
+
+	return rc || !s->snapshot->contents ? rc : insp_contents_open(s->snapshot, &s->memory, err);
+}
+
 int insp_session_open(const char *spec, const struct insp_settings *settings,
 		      struct insp_session **ret, struct insp_error *err)
 {
@@ -61,7 +69,7 @@ int insp_session_open(const char *spec, const struct insp_settings *settings,
 	if (rc)
 		return rc;
 	if (spec && insp_snapshot_is_file(spec))
-		rc = insp_snapshot_load(spec, &s->snapshot, err);
+		rc = open_file(s, err);
 	else if (spec)
 		rc = insp_target_open(s->spec, &s->target, err);
 	if (rc) {
@@ -93,6 +101,7 @@ void insp_session_close(struct insp_session *session)
 	/* The target first: nothing of ours is worth holding it for. */
 	if (session->target && session->target->ops->resume)
 		session->target->ops->resume(session->target, NULL);
+	insp_target_close(session->memory); /* borrows from the snapshot */
 	drop_snapshot(session);
 	insp_snapshot_destroy(session->base);
 	insp_target_close(session->target);
@@ -146,10 +155,19 @@ static void tell_capture(const struct insp_snapshot *snap)
 					"are approximate");
 }
 
+/* What only some captures want. */
+struct witness {
+	insp_on_memory_fn on_memory;
+	void *ctx;
+};
+
 static int session_take(struct insp_session *s, unsigned needs, const char *unwinder,
-			const struct insp_settings *settings, struct insp_error *err)
+			const struct insp_settings *settings, const struct witness *witness,
+			struct insp_error *err)
 {
 	struct insp_take_options options = {
+		.on_memory = witness ? witness->on_memory : NULL,
+		.on_memory_ctx = witness ? witness->ctx : NULL,
 		.needs = needs & SNAPSHOT_NEEDS,
 		.mode = capture_mode(settings->capture),
 		.max_pause_ns = settings->max_pause_ns,
@@ -217,7 +235,7 @@ int insp_session_need(struct insp_session *session, unsigned needs, const char *
 							"taking a new one");
 		}
 		rc = session_take(session, want, unwinder ? unwinder : session->unwinder, settings,
-				  err);
+				  NULL, err);
 		if (rc && again && (rc == INSP_E_GONE || insp_session_gone(session)))
 			insp_error_prefix(err, "the snapshot does not hold what this needs, and no new "
 					       "one can be taken");
@@ -225,6 +243,23 @@ int insp_session_need(struct insp_session *session, unsigned needs, const char *
 	if (!rc && (needs & INSP_NEED_SYMBOLS))
 		rc = ensure_symbols(session, err);
 	return rc;
+}
+
+int insp_session_with_memory(struct insp_session *session, unsigned needs,
+			     const struct insp_settings *settings, insp_on_memory_fn on_memory, void *ctx,
+			     struct insp_error *err)
+{
+	const struct witness witness = {on_memory, ctx};
+	int rc;
+
+	needs |= session->needs | (session->snapshot ? session->snapshot->has : 0);
+	if (session->target)
+		return session_take(session, needs, session->unwinder, settings, &witness, err);
+	rc = need_of_file(session, needs, err);
+	if (!rc && !session->memory)
+		rc = insp_fail(err, INSP_E_NOTFOUND, "snapshot '%s' was saved without --contents",
+			       session->spec);
+	return rc ? rc : on_memory(ctx, session->snapshot, session->memory, err);
 }
 
 int insp_session_refresh(struct insp_session *session, const struct insp_settings *settings,
@@ -235,5 +270,5 @@ int insp_session_refresh(struct insp_session *session, const struct insp_setting
 	if (!session->target)
 		return insp_fail(err, INSP_E_UNSUPPORTED, "'%s' is a saved snapshot: it does not change",
 				 session->spec);
-	return session_take(session, needs, session->unwinder, settings, err);
+	return session_take(session, needs, session->unwinder, settings, NULL, err);
 }

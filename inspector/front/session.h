@@ -15,6 +15,7 @@
 #include "base/pool.h"
 #include "front/settings.h"
 #include "snapshot/snapshot.h"
+#include "snapshot/take.h"
 
 struct insp_recent;
 struct insp_session;
@@ -30,6 +31,7 @@ struct insp_session {
 	struct insp_pool *pool;		/* strings of the settings */
 	struct insp_settings settings;
 	struct insp_target *target;	/* NULL: none (help, set), or a snapshot file */
+	struct insp_target *memory;	/* the bytes in a snapshot file; NULL: it has none */
 	const char *spec;		/* as the user named it; in pool */
 	struct insp_snapshot *snapshot; /* NULL: none yet */
 	struct insp_snapshot *base;	/* what diff compares with; NULL: none chosen */
@@ -55,6 +57,10 @@ void insp_session_close(struct insp_session *session);
 /* Makes sure that there is a snapshot with `needs` and stacks by `unwinder` (NULL: any). */
 int insp_session_need(struct insp_session *session, unsigned needs, const char *unwinder,
 		      const struct insp_settings *settings, struct insp_error *err) insp_must_check;
+/* A new snapshot, with a call while the memory is that of the instant; on a file, the call alone. */
+int insp_session_with_memory(struct insp_session *session, unsigned needs,
+			     const struct insp_settings *settings, insp_on_memory_fn on_memory, void *ctx,
+			     struct insp_error *err) insp_must_check;
 /* A new snapshot of all that the last one had. */
 int insp_session_refresh(struct insp_session *session, const struct insp_settings *settings,
 			 struct insp_error *err) insp_must_check;

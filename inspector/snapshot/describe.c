@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "snapshot/contents.h"
 #include "snapshot/file.h"
 
 static void meta(struct insp_codec *c, struct insp_snapshot *s)
@@ -384,6 +385,16 @@ static void pointers(struct insp_codec *c, struct insp_snapshot *s)
 		pointer_page(c, s->pointers, i, &last, &first);
 }
 
+static bool has_contents(const struct insp_snapshot *s)
+{
+	return s->contents != NULL;
+}
+
+static void auxv(struct insp_codec *c, struct insp_snapshot *s)
+{
+	insp_codec_blob(c, &s->auxv, &s->auxv_bytes);
+}
+
 const struct insp_section insp_sections[] = {
 	{"meta", meta, NULL},
 	{"regions", regions, NULL},
@@ -395,5 +406,7 @@ const struct insp_section insp_sections[] = {
 	{"chunks", chunks, NULL},
 	{"pointer", pointers, has_pointers},
 	{"sites", insp_section_sites, insp_section_has_sites},
+	{"auxv", auxv, NULL},
+	{"bytes", insp_contents_describe, has_contents},
 };
 const size_t insp_nsections = sizeof(insp_sections) / sizeof(insp_sections[0]);

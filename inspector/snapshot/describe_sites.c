@@ -163,6 +163,12 @@ void insp_section_sites(struct insp_codec *c, struct insp_snapshot *s)
 		numbers(c, s->sites->tids, s->sites->ntids, SIZE_MAX);
 	if (array(c, &s->sites->chunk_sites, &s->sites->nchunks, 1, sizeof(*s->sites->chunk_sites)))
 		numbers(c, s->sites->chunk_sites, s->sites->nchunks, s->sites->n);
-	if (!c->failed && s->sites->nchunks > s->chunks->n)
+	if (c->writing || c->failed)
+		return;
+	if (!s->sites->nchunks) { /* not joined, or nothing to join */
+		free(s->sites->chunk_sites);
+		s->sites->chunk_sites = NULL;
+	} else if (s->sites->nchunks != s->chunks->n) { /* whoever asks has the id of a chunk */
 		insp_codec_fail(c, INSP_E_CORRUPT);
+	}
 }

@@ -13,7 +13,9 @@
 #include <xxhash.h>
 #include <zstd.h>
 
+#include "base/atomic.h"
 #include "base/log.h"
+#include "snapshot/contents.h"
 
 #define MAGIC	     "MEMINSP\n"
 #define MAX_SECTIONS 256u
@@ -46,26 +48,15 @@ bool insp_snapshot_is_file(const char *path)
 	return yes;
 }
 
-static int write_all(int fd, const void *bytes, size_t n)
-{
-	const uint8_t *p = bytes;
-
-	while (n) {
-		ssize_t put = write(fd, p, n);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return -1;
-		p += put;
-		n -= (size_t)put;
-	}
-	return 0;
-}
+struct insp_saving {
+	struct insp_atomic file;
+	struct insp_contents *contents; /* NULL: none wanted */
+	uint64_t offset;
+};
 
 /* One section: described, compressed, written; its row filled. */
 static int save_section(const struct insp_section *section, const struct insp_snapshot *snapshot,
-			int fd, struct file_row *row, uint64_t *offset)
+			struct insp_saving *saving, struct file_row *row)
 {
 	struct insp_codec c;
 	void *packed = NULL;
@@ -87,81 +78,96 @@ static int save_section(const struct insp_section *section, const struct insp_sn
 		goto out;
 	}
 	memcpy(row->id, section->id, sizeof(row->id));
-	row->offset = *offset;
+	row->offset = saving->offset;
 	row->stored = n;
 	row->raw = c.n;
 	row->sum = XXH64(packed, n, 0);
-	*offset += n;
-	if (write_all(fd, packed, n))
-		rc = INSP_E_IO;
+	insp_atomic_put(&saving->file, saving->offset, packed, n);
+	saving->offset += n;
 out:
 	free(packed);
 	insp_codec_deinit(&c);
 	return rc;
 }
 
-static int save_to(const struct insp_snapshot *snapshot, int fd)
+static int save_sections(const struct insp_snapshot *snapshot, struct insp_saving *saving)
 {
 	struct file_row rows[MAX_SECTIONS];
 	struct file_head head = {.magic = MAGIC, .format = INSP_FILE_FORMAT};
-	uint64_t offset;
 
 	memset(rows, 0, sizeof(rows));
-	for (size_t i = 0; i < insp_nsections; i++)
-		if (!insp_sections[i].wanted || insp_sections[i].wanted(snapshot))
-			head.nsections++;
-	offset = sizeof(head) + head.nsections * sizeof(rows[0]);
-	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
-		return INSP_E_IO;
-	for (size_t i = 0, r = 0; i < insp_nsections; i++) {
+	for (size_t i = 0; i < insp_nsections; i++) {
 		int rc;
 
 		if (insp_sections[i].wanted && !insp_sections[i].wanted(snapshot))
 			continue;
 		insp_progress("saving", i, insp_nsections);
-		rc = insp_interrupted() ? INSP_E_INTERRUPTED
-					: save_section(&insp_sections[i], snapshot, fd, &rows[r++], &offset);
+		rc = insp_interrupted()
+			     ? INSP_E_INTERRUPTED
+			     : save_section(&insp_sections[i], snapshot, saving, &rows[head.nsections++]);
 		if (rc)
 			return rc;
 	}
 	head.table_sum = XXH64(rows, head.nsections * sizeof(rows[0]), 0);
-	if (lseek(fd, 0, SEEK_SET) < 0 || write_all(fd, &head, sizeof(head)) ||
-	    write_all(fd, rows, head.nsections * sizeof(rows[0])) || fsync(fd))
-		return INSP_E_IO;
+	insp_atomic_put(&saving->file, 0, &head, sizeof(head));
+	insp_atomic_put(&saving->file, sizeof(head), rows, head.nsections * sizeof(rows[0]));
 	return 0;
 }
 
-int insp_snapshot_save(const struct insp_snapshot *snapshot, const char *path,
-		       struct insp_error *err)
+int insp_saving_begin(const char *path, struct insp_saving **ret, struct insp_error *err)
 {
-	size_t n = strlen(path) + sizeof(".XXXXXX");
-	char *temporary = malloc(n);
-	int fd, rc;
+	struct insp_saving *saving = calloc(1, sizeof(*saving));
+	int rc;
 
-	if (!temporary)
+	if (!saving)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	snprintf(temporary, n, "%s.XXXXXX", path);
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0) {
-		rc = insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be written", path);
-		free(temporary);
+	rc = insp_atomic_begin(&saving->file, path, err);
+	if (rc) {
+		free(saving);
 		return rc;
 	}
-	errno = 0;
-	rc = save_to(snapshot, fd);
-	if (close(fd) && !rc)
-		rc = INSP_E_IO;
-	if (!rc && rename(temporary, path))
-		rc = INSP_E_IO;
-	if (rc == INSP_E_IO)
-		(void)insp_fail_errno(err, INSP_E_IO, errno, "'%s' was not written", path);
-	else if (rc)
-		(void)insp_fail(err, (enum insp_code)rc, "'%s' was not written: %s", path,
-				rc == INSP_E_INTERRUPTED ? "interrupted" : "out of memory");
-	if (rc)
-		(void)unlink(temporary);
-	free(temporary);
+	/* The table comes last; there is one row for each section that there is. */
+	saving->offset = sizeof(struct file_head) + insp_nsections * sizeof(struct file_row);
+	*ret = saving;
+	return 0;
+}
+
+int insp_saving_contents(struct insp_saving *saving, const struct insp_snapshot *snapshot,
+			 struct insp_target *memory, struct insp_error *err)
+{
+	saving->contents = insp_contents_create();
+	if (!saving->contents)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	return insp_contents_write(saving->contents, snapshot, memory, &saving->file, &saving->offset,
+				   err);
+}
+
+int insp_saving_end(struct insp_saving *saving, const struct insp_snapshot *snapshot, int rc,
+		    struct insp_error *err)
+{
+	struct insp_snapshot saved;
+
+	if (!rc) {
+		saved = *snapshot; /* with the bytes of this file, whatever it was loaded from */
+		saved.contents = saving->contents;
+		rc = save_sections(&saved, saving);
+		if (rc)
+			(void)insp_fail(err, (enum insp_code)rc, "'%s' was not written: %s",
+					saving->file.path,
+					rc == INSP_E_INTERRUPTED ? "interrupted" : "out of memory");
+	}
+	rc = insp_atomic_end(&saving->file, rc, err);
+	insp_contents_destroy(saving->contents);
+	free(saving);
 	return rc;
+}
+
+int insp_snapshot_save(const struct insp_snapshot *snapshot, const char *path, struct insp_error *err)
+{
+	struct insp_saving *saving;
+	int rc = insp_saving_begin(path, &saving, err);
+
+	return rc ? rc : insp_saving_end(saving, snapshot, 0, err);
 }
 
 static const struct insp_section *section_of(const char id[8])
@@ -215,6 +221,7 @@ int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 	struct file_head head;
 	struct file_row row;
 	struct insp_snapshot *s;
+	uint64_t seen = 0;
 	int rc = 0;
 
 	if (n < sizeof(head) || memcmp(bytes, MAGIC, 8) != 0)
@@ -235,8 +242,13 @@ int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 		memcpy(&row, bytes + sizeof(head) + i * sizeof(row), sizeof(row));
 		if (row.offset > n || row.stored > n - row.offset)
 			rc = insp_fail(err, INSP_E_CORRUPT, "'%s' is cut short", name);
+		else if (section_of(row.id) && (seen >> (section_of(row.id) - insp_sections) & 1))
+			rc = insp_fail(err, INSP_E_CORRUPT, "'%s': section %.8s is there twice", name,
+				       row.id);
 		else
 			rc = load_section(&row, bytes, name, s, err);
+		if (section_of(row.id))
+			seen |= UINT64_C(1) << (section_of(row.id) - insp_sections);
 	}
 	if (!rc && !s->chunks->sealed)
 		rc = insp_chunks_seal(s->chunks, err);
@@ -265,6 +277,11 @@ int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp
 	if (bytes == MAP_FAILED)
 		return insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be mapped", path);
 	rc = insp_snapshot_load_bytes(bytes, (size_t)st.st_size, path, ret, err);
-	munmap(bytes, (size_t)st.st_size);
+	if (!rc && (*ret)->contents) { /* its blocks are unpacked when somebody asks */
+		(*ret)->contents->map = bytes;
+		(*ret)->contents->map_bytes = (size_t)st.st_size;
+	} else {
+		munmap(bytes, (size_t)st.st_size);
+	}
 	return rc;
 }

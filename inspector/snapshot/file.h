@@ -4,6 +4,7 @@
  *
  *     header   magic "MEMINSP\n", format version, number of sections, checksum of the table
  *     table    a row a section: id, offset, stored bytes, raw bytes, checksum of the stored bytes
+ *     blocks   bytes of the target, if wanted: snapshot/contents.h
  *     sections each compressed by itself with zstd
  *
  * A reader refuses a newer format by its number, skips sections that it does not know, and
@@ -20,12 +21,25 @@
 #include "base/error.h"
 #include "snapshot/codec.h"
 #include "snapshot/snapshot.h"
+#include "target/target.h"
 
 #define INSP_FILE_FORMAT 2u
 
 /* Does it begin like one? */
 bool insp_snapshot_is_file(const char *path);
 
+/*
+ * Saving in steps, so that the bytes of the target can be written while they are those of the instant:
+ * begin, perhaps contents, end. rc of end: of what came before; non-zero leaves no file. Gives.
+ */
+struct insp_saving;
+int insp_saving_begin(const char *path, struct insp_saving **ret, struct insp_error *err)
+	insp_must_check;
+int insp_saving_contents(struct insp_saving *saving, const struct insp_snapshot *snapshot,
+			 struct insp_target *memory, struct insp_error *err) insp_must_check;
+int insp_saving_end(struct insp_saving *saving, const struct insp_snapshot *snapshot, int rc,
+		    struct insp_error *err) insp_must_check;
+/* All of it, without contents. */
 int insp_snapshot_save(const struct insp_snapshot *snapshot, const char *path,
 		       struct insp_error *err) insp_must_check;
 /* Gives ret. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "site/sites.h"
+#include "snapshot/contents.h"
 
 struct insp_snapshot *insp_snapshot_create(void)
 {
@@ -31,6 +32,7 @@ void insp_snapshot_destroy(struct insp_snapshot *snapshot)
 	insp_chunks_destroy(snapshot->chunks);
 	insp_pointers_destroy(snapshot->pointers);
 	insp_sites_destroy(snapshot->sites);
+	insp_contents_destroy(snapshot->contents);
 	insp_residency_deinit(&snapshot->residency);
 	free(snapshot->findings.items);
 	free(snapshot->allocators.items);

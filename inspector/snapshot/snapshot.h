@@ -35,6 +35,7 @@ enum insp_need {
 	INSP_NEED_BYTES = 1 << 6,    /* the target's memory itself, as it is now */
 };
 
+struct insp_contents; /* snapshot/contents.h */
 struct insp_sites; /* site/sites.h */
 
 /* How the picture was taken. Times in ns. */
@@ -63,6 +64,8 @@ struct insp_snapshot {
 	uint32_t page_size;
 	uint64_t taken_at_ns;		/* CLOCK_REALTIME */
 	uint64_t started_at_ns;		/* of the process; 0 unknown */
+	uint8_t *auxv;			/* what the kernel told the program at its start; NULL unknown */
+	size_t auxv_bytes;
 	struct insp_capture_info capture;
 
 	/* what */
@@ -78,6 +81,7 @@ struct insp_snapshot {
 	struct insp_chunks *chunks;	/* never NULL; n == 0 without INSP_NEED_CHUNKS */
 	struct insp_pointers *pointers; /* NULL without INSP_NEED_POINTERS */
 	struct insp_sites *sites;	/* NULL: no hook in the process, or not asked for */
+	struct insp_contents *contents; /* NULL: not a file that was saved with the bytes */
 };
 
 /* Empty, with pool and chunks. NULL when memory is short. destroy accepts NULL. */

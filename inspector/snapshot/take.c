@@ -27,6 +27,7 @@
 #include "site/sites.h"
 #include "snapshot/copy.h"
 #include "stack/unwind.h"
+#include "target/dump.h"
 #include "target/space.h"
 
 #define DEFAULT_MAX_PAUSE_NS UINT64_C(1000000000)
@@ -39,6 +40,7 @@
 #define ESTIMATE_BYTES_PER_NS 3.0
 #define ESTIMATE_THREAD_NS    UINT64_C(15000)
 #define ESTIMATE_BASE_NS      UINT64_C(300000)
+#define ESTIMATE_KEPT_PER_NS  0.5 /* compressed or written to a file */
 
 /* Coalescing list of what on_block has seen, so that the scan of the rest does not repeat it. */
 struct interval {
@@ -139,6 +141,8 @@ static void fill_identity(struct take *t)
 	s->exe = info.exe;
 	s->cmdline = info.cmdline;
 	s->started_at_ns = info.started_at_ns;
+	s->auxv = info.auxv;
+	s->auxv_bytes = info.auxv_bytes;
 }
 
 /* Private writable memory: where chunks and roots may lie. */
@@ -164,6 +168,18 @@ static uint64_t count_pointers_bytes(const struct insp_snapshot *s)
 
 	for (size_t i = 0; i < s->usage.n; i++)
 		bytes += s->usage.items[i].rss;
+	return bytes;
+}
+
+static uint64_t kept_bytes(const struct take *t)
+{
+	const struct insp_snapshot *s = t->snap;
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < s->regions.n; i++)
+		if (may_hold_pointers(&s->regions.items[i]))
+			bytes += insp_dump_bytes(t->target, s->regions.items[i].start,
+						 s->regions.items[i].end);
 	return bytes;
 }
 
@@ -220,6 +236,8 @@ static int prepare(struct take *t, struct insp_error *err)
 		t->env.on_block_ctx = &t->covered;
 		heap_bytes += heap_bytes / 4 + count_pointers_bytes(s);
 	}
+	if (t->options->on_memory)
+		estimate += (uint64_t)((double)kept_bytes(t) / ESTIMATE_KEPT_PER_NS);
 	s->capture.estimated_stop_ns =
 		estimate + (uint64_t)((double)heap_bytes / ESTIMATE_BYTES_PER_NS);
 	return 0;
@@ -286,7 +304,8 @@ static int choose_mode(struct take *t, struct insp_error *err)
 	struct insp_capture_info *c = &t->snap->capture;
 	enum insp_capture_mode mode = t->options->mode;
 	bool over = c->estimated_stop_ns > max_pause_ns(t);
-	bool memory = t->needs & (INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES);
+	bool memory = t->options->on_memory ||
+		      t->needs & (INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES);
 	struct insp_error why = {0};
 	int rc;
 
@@ -482,6 +501,8 @@ static int collect_memory(struct take *t, struct insp_error *err)
 	}
 	if (s->pointers)
 		scan_rest(t);
+	if (t->options->on_memory)
+		return t->options->on_memory(t->options->on_memory_ctx, s, t->env.target, err);
 	return 0;
 }
 
@@ -620,7 +641,7 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 
 	if (!t->live)
 		held |= INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES;
-	if (t->target->ops->stop && (t->needs & held || hold))
+	if (t->target->ops->stop && (t->needs & held || hold || t->options->on_memory))
 		rc = stop(t, err);
 	if (rc)
 		return rc;

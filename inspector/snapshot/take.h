@@ -22,6 +22,9 @@ enum insp_capture_mode {
 	INSP_CAPTURE_LIVE,
 };
 
+typedef int (*insp_on_memory_fn)(void *ctx, const struct insp_snapshot *snapshot,
+				 struct insp_target *memory, struct insp_error *err);
+
 struct insp_take_options {
 	unsigned needs;			/* enum insp_need */
 	enum insp_capture_mode mode;
@@ -30,6 +33,13 @@ struct insp_take_options {
 	bool hold;			/* leave it held: the caller resumes */
 	uint32_t stack_bytes;		/* of each thread; 0: the default of 64 KiB */
 	const char *unwinder;		/* NULL: the default */
+	/*
+	 * NULL, or called once while the target's memory is that of the instant: what reads more of it
+	 * than a snapshot keeps. snapshot has regions and threads with registers by then; memory is
+	 * the target, held, or a copy of it. Counts into the pause unless there is a copy.
+	 */
+	insp_on_memory_fn on_memory;
+	void *on_memory_ctx;
 };
 
 /*
