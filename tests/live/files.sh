@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# files.sh: our own core and a snapshot with contents against the process that they were made of, and what
+# is left behind when they cannot be written.
+
+# shellcheck source=tests/live/lib.sh
+. "$(dirname "$0")/lib.sh"
+need jq
+
+same() { [ "$1" = "$2" ]; }
+# [heap] is a name of the kernel's: no core has it
+strip() { jq -S 'del(.target, .capture) | (.. | select(. == "[heap]")) = null' "$T/out"; }
+
+victim mix
+kept=$(truth kept)
+
+# ---- made in the pause, and from a copy: the same answers
+declare -A live
+commands=('heap summary' 'heap arenas' 'heap bins' 'heap chunks --limit 0' 'heap verify' 'heap sizes'
+	"x $kept --count 64" "whatis $kept" 'find BBBBBBBB' 'types')
+for c in "${commands[@]}"; do
+	# shellcheck disable=SC2086 # words
+	mi $c "$PID" --format json
+	live[$c]=$(strip)
+done
+agree() # agree WHAT FILE
+{
+	local c
+	for c in "${commands[@]}"; do
+		# shellcheck disable=SC2086 # words
+		mi $c "$2" --format json
+		check "$1: $c says what it says on the process" same "${live[$c]}" "$(strip)"
+	done
+}
+mi core -o "$T/own.core" "$PID" --format json
+check 'core: written' json '.memory_bytes > 1000000 and .threads == 2 and .missing_bytes == 0'
+check 'core: holes take nothing' json '.disk_bytes < .file_bytes / 2'
+agree 'own core' "$T/own.core"
+mi save -o "$T/all.mi" --contents "$PID"
+check 'save --contents' [ "$RC" = 0 ]
+agree 'snapshot with contents' "$T/all.mi"
+mi core -o "$T/second.core" "$T/all.mi"
+agree 'core of a snapshot with contents' "$T/second.core"
+mi save --contents "$T/third.mi" "$T/own.core"
+agree 'snapshot of a core' "$T/third.mi"
+mi save "$T/plain.mi" "$PID"
+mi x "$kept" "$T/plain.mi"
+check 'without contents there are no bytes, and it says so' [ "$RC" = 1 ]
+mi core -o "$T/none.core" "$T/plain.mi"
+check 'nor a core' [ "$RC" = 1 -a ! -e "$T/none.core" ]
+for how in fork precopy; do
+	mi core -o "$T/$how.core" --allow-inject --capture $how "$PID" --format json
+	check "core from a copy ($how)" json '.threads == 2'
+	agree "core from a copy ($how)" "$T/$how.core"
+done
+check 'the process works on' alive
+
+# ---- a debugger agrees
+if command -v gdb >/dev/null; then
+	gdb -q -nx -batch -ex 'info threads' -ex bt -ex "x/2xg $kept" "$VICTIMS/mix" "$T/own.core" \
+		>"$T/out" 2>"$T/err"
+	check 'gdb: both threads' [ "$(grep -c 'LWP.*) *0x' "$T/out")" = 2 ]
+	check 'gdb: the stack of main' grep -q ' in main ' "$T/out"
+	check 'gdb: memory' grep -q '0x4242424242424242.*0x4242424242424242' "$T/out"
+	check 'gdb: nothing is odd about it' [ -z "$(grep -i 'warning' "$T/err")" ]
+else
+	skip 'gdb opens our core' 'gdb is not installed'
+fi
+
+# ---- nothing half written
+mkdir "$T/there"
+for what in 'save --contents' save 'core'; do
+	# shellcheck disable=SC2086 # words
+	mi $what -o /proc/nowhere "$PID"
+	check "$what: nowhere to write" [ "$RC" = 1 -a -n "$ERR" ]
+	echo old >"$T/there/file"
+	for ms in 1 3 5 7 9 12 15 20 25 30 40; do
+		# shellcheck disable=SC2086 # words
+		"$MEMINSPECT" -q $what -o "$T/there/file" "$PID" >/dev/null 2>&1 &
+		p=$!
+		sleep "0.0$(printf %02d $ms)"
+		kill -9 $p 2>/dev/null
+		wait $p 2>/dev/null
+		check "$what killed after $ms ms: old or whole" \
+			[ "$(cat "$T/there/file" 2>/dev/null | tr -d '\0')" = old -o \
+			"$("$MEMINSPECT" -q heap summary "$T/there/file" >/dev/null 2>&1 && echo ok)" = ok ]
+	done
+	rm -f "$T/there"/*
+done
+check 'the process works on after that' alive
+
+if mkdir "$T/small" && mount -t tmpfs -o size=16k none "$T/small" 2>/dev/null; then
+	for what in 'save --contents' save core; do
+		echo old >"$T/small/file"
+		dd if=/dev/zero of="$T/small/fill" bs=4k >/dev/null 2>&1
+		# shellcheck disable=SC2086 # words
+		mi $what -o "$T/small/file" "$PID"
+		check "$what on a full disk: fails and says why" [ "$RC" = 1 -a -n "$ERR" ]
+		check "$what on a full disk: the old file is there, and nothing else" \
+			[ "$(cat "$T/small/file")" = old -a "$(ls "$T/small")" = $'file\nfill' ]
+	done
+	mount -o remount,ro "$T/small"
+	mi save -o "$T/small/file" "$PID"
+	check 'a folder that cannot be written to' [ "$RC" = 1 -a "$(cat "$T/small/file")" = old ]
+	umount "$T/small"
+else
+	skip 'a full disk' 'no tmpfs can be mounted here'
+fi
+
+# ---- newer, foreign and cut
+mi save "$T/whole.mi" "$PID"
+cp "$T/whole.mi" "$T/newer.mi"
+printf '\011' | dd of="$T/newer.mi" bs=1 seek=8 conv=notrunc 2>/dev/null
+mi heap summary "$T/newer.mi"
+check 'a newer format is refused by its number' grep -q 'format 9' <<<"$ERR"
+size=$(stat -c %s "$T/own.core")
+for part in 100 1000 5000 9000 20000 100000 400000 1000000 $((size / 2)) $((size - 4096)); do
+	head -c "$part" "$T/own.core" >"$T/cut.core"
+	mi heap summary "$T/cut.core"
+	check "a core cut at $part: used or refused, with a word on it" \
+		[ \( "$RC" = 0 -o "$RC" = 1 \) -a -n "$ERR" ]
+done
+kill -9 "$PID"
+finish
