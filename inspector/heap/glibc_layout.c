@@ -190,37 +190,32 @@ static uint64_t load_or(const uint8_t *p, uint16_t off, uint64_t otherwise)
 	return off == GLIBC_NONE ? otherwise : insp_glibc_load(p + off);
 }
 
-int insp_glibc_par_score(const struct insp_glibc_par_layout *l, const uint8_t *p,
-			 const struct insp_regions *regions)
+/* What holds for every malloc_par, whatever mallopt was told. */
+static bool par_possible(const struct insp_glibc_par_layout *l, const uint8_t *p)
 {
-	uint64_t trim = insp_glibc_load(p + l->trim_threshold),
-		 pad = insp_glibc_load(p + l->top_pad), mmap = insp_glibc_load(p + l->mmap_threshold),
-		 test = insp_glibc_load(p + l->arena_test), amax = insp_glibc_load(p + l->arena_max),
-		 mem = insp_glibc_load(p + l->mmapped_mem),
-		 max_mem = insp_glibc_load(p + l->max_mmapped_mem),
-		 base = insp_glibc_load(p + l->sbrk_base);
-	uint32_t n = load32(p + l->n_mmaps), nmax = load32(p + l->n_mmaps_max),
-		 max_n = load32(p + l->max_n_mmaps), no_dyn = load32(p + l->no_dyn_threshold);
-	uint64_t bins = load_or(p, l->tcache_bins, 64), bytes = load_or(p, l->tcache_max_bytes, 1032),
-		 count = load_or(p, l->tcache_count, 7);
+	uint64_t mem = insp_glibc_load(p + l->mmapped_mem), max_mem = insp_glibc_load(p + l->max_mmapped_mem);
+	uint32_t n = load32(p + l->n_mmaps), max_n = load32(p + l->max_n_mmaps);
+	uint64_t below = l->drifts ? GLIBC_ALIGN - 1 : GLIBC_PAGE - 1;
+
+	return load32(p + l->no_dyn_threshold) <= 1 && n <= max_n && max_n <= 1u << 24 &&
+	       mem <= max_mem && !((mem | max_mem) & below) && !(mem >> 47) &&
+	       (n == 0) == (mem == 0) && (max_n == 0) == (max_mem == 0) &&
+	       insp_glibc_load(p + l->arena_test) <= 1u << 20 &&
+	       insp_glibc_load(p + l->arena_max) <= 1u << 20 &&
+	       load_or(p, l->tcache_bins, 64) <= GLIBC_TCACHE_MAX &&
+	       load_or(p, l->tcache_max_bytes, 1032) <= 64u << 20 &&
+	       load_or(p, l->tcache_count, 7) <= 65535;
+}
+
+static int par_defaults(const struct insp_glibc_par_layout *l, const uint8_t *p)
+{
+	uint64_t trim = insp_glibc_load(p + l->trim_threshold), mmap = insp_glibc_load(p + l->mmap_threshold),
+		 test = insp_glibc_load(p + l->arena_test), bins = load_or(p, l->tcache_bins, 64),
+		 bytes = load_or(p, l->tcache_max_bytes, 1032), count = load_or(p, l->tcache_count, 7);
 	int score = 0;
 
-	if (no_dyn > 1 || n > max_n || max_n > 1u << 24 || mem > max_mem ||
-	    (mem | max_mem) & (l->drifts ? GLIBC_ALIGN - 1 : GLIBC_PAGE - 1) || mem >> 47 || test > 1u << 20 || amax > 1u << 20)
-		return -1;
-	if ((n == 0) != (mem == 0) || (max_n == 0) != (max_mem == 0))
-		return -1;
-	if (bins > GLIBC_TCACHE_MAX || bytes > 64u << 20 || count > 65535)
-		return -1;
-	if (base && !insp_glibc_writable(regions, base))
-		return -1;
-	if (base) {
-		const struct insp_region *r = insp_regions_find(regions, base);
-
-		score += 4 + (r->flags & INSP_REGION_BRK ? 3 : 0) + (base == r->start ? 1 : 0);
-	}
-	score += nmax == 65536 ? 4 : 0;
-	score += pad == 131072 ? 2 : 0;
+	score += load32(p + l->n_mmaps_max) == 65536 ? 4 : 0;
+	score += insp_glibc_load(p + l->top_pad) == 131072 ? 2 : 0;
 	score += mmap == 131072 || (mmap && trim == 2 * mmap) ? 2 : 0;
 	score += trim == 131072 ? 1 : 0;
 	score += test == 8 || test == 2 ? 2 : 0;
@@ -228,6 +223,24 @@ int insp_glibc_par_score(const struct insp_glibc_par_layout *l, const uint8_t *p
 	score += bytes == 1032 || bytes == 1041 ? 2 : 0;
 	score += count == 7 || count == 16 ? 2 : 0;
 	return score;
+}
+
+int insp_glibc_par_score(const struct insp_glibc_par_layout *l, const uint8_t *p,
+			 const struct insp_regions *regions)
+{
+	uint64_t base = insp_glibc_load(p + l->sbrk_base);
+	const struct insp_region *r;
+	int score = 0;
+
+	if (!par_possible(l, p))
+		return -1;
+	if (base && !insp_glibc_writable(regions, base))
+		return -1;
+	if (base) {
+		r = insp_regions_find(regions, base);
+		score = 4 + (r->flags & INSP_REGION_BRK ? 3 : 0) + (base == r->start ? 1 : 0);
+	}
+	return score + par_defaults(l, p);
 }
 
 /* 0, which it is without the tunable, for what no huge page can have. */
