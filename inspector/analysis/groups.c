@@ -14,7 +14,7 @@ struct maker {
 	struct insp_error *err;
 };
 
-static int add(struct maker *m, const char *key, uint64_t count, uint64_t bytes)
+static int add_ranked(struct maker *m, uint64_t rank, const char *key, uint64_t count, uint64_t bytes)
 {
 	struct insp_groups *g = m->ret;
 
@@ -31,8 +31,13 @@ static int add(struct maker *m, const char *key, uint64_t count, uint64_t bytes)
 	}
 	if (!key)
 		return insp_fail(m->err, INSP_E_NOMEM, "out of memory for groups");
-	g->items[g->n++] = (struct insp_group){key, count, bytes};
+	g->items[g->n++] = (struct insp_group){key, count, bytes, rank};
 	return 0;
+}
+
+static int add(struct maker *m, const char *key, uint64_t count, uint64_t bytes)
+{
+	return add_ranked(m, 0, key, count, bytes);
 }
 
 static int by_size(struct maker *m)
@@ -44,13 +49,12 @@ static int by_size(struct maker *m)
 		const struct insp_tally *t = &census.sizes[c].live;
 		uint64_t from = insp_size_class_min(c), to = insp_size_class_min(c + 1) - 1;
 
-		/* Padded, so that sorting by key is sorting by size. */
 		if (t->count)
-			rc = add(m,
-				 from < 1024 ? insp_pool_printf(m->pool, "%8" PRIu64 " B", from)
-					     : insp_pool_printf(m->pool, "%8" PRIu64 " - %" PRIu64 " B",
-								from, to),
-				 t->count, t->bytes);
+			rc = add_ranked(m, from,
+					from < 1024 ? insp_pool_printf(m->pool, "%" PRIu64 " B", from)
+						    : insp_pool_printf(m->pool, "%" PRIu64 " - %" PRIu64 " B",
+								       from, to),
+					t->count, t->bytes);
 	}
 	return rc;
 }
@@ -117,11 +121,16 @@ unsigned insp_groups_needs(const char *by)
 	return 0;
 }
 
-static int by_key(const void *a, const void *b)
+int insp_group_order(uint64_t rank_a, const char *key_a, uint64_t rank_b, const char *key_b)
+{
+	return rank_a != rank_b ? (rank_a < rank_b ? -1 : 1) : strcmp(key_a, key_b);
+}
+
+static int compare(const void *a, const void *b)
 {
 	const struct insp_group *x = a, *y = b;
 
-	return strcmp(x->key, y->key);
+	return insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
 /* Sorts by key and adds up groups of the same key. */
@@ -131,9 +140,9 @@ static void merge(struct insp_groups *g)
 
 	if (!g->n)
 		return;
-	qsort(g->items, g->n, sizeof(*g->items), by_key);
+	qsort(g->items, g->n, sizeof(*g->items), compare);
 	for (size_t i = 1; i < g->n; i++) {
-		if (strcmp(g->items[out].key, g->items[i].key) != 0) {
+		if (compare(&g->items[out], &g->items[i]) != 0) {
 			g->items[++out] = g->items[i];
 			continue;
 		}
@@ -177,7 +186,7 @@ static int by_change(const void *a, const void *b)
 	const struct insp_group_delta *x = a, *y = b;
 	uint64_t dx = distance(x), dy = distance(y);
 
-	return dx > dy ? -1 : dx < dy ? 1 : strcmp(x->key, y->key);
+	return dx > dy ? -1 : dx < dy ? 1 : insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
 int insp_groups_diff(const struct insp_groups *base, const struct insp_groups *now,
@@ -193,13 +202,14 @@ int insp_groups_diff(const struct insp_groups *base, const struct insp_groups *n
 		struct insp_group_delta *item = &d.items[d.n++];
 		int order = b == base->n ? 1
 			    : n == now->n ? -1
-					  : strcmp(base->items[b].key, now->items[n].key);
+					  : compare(&base->items[b], &now->items[n]);
 
 		if (order <= 0)
 			item->base = base->items[b++];
 		if (order >= 0)
 			item->now = now->items[n++];
 		item->key = order <= 0 ? item->base.key : item->now.key;
+		item->rank = order <= 0 ? item->base.rank : item->now.rank;
 		d.base.count += item->base.count;
 		d.base.bytes += item->base.bytes;
 		d.now.count += item->now.count;

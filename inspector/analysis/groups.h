@@ -16,10 +16,14 @@
 struct insp_group {
 	const char *key; /* unique among its groups */
 	uint64_t count, bytes;
+	uint64_t rank;	 /* where keys are sizes: the size; else 0 */
 };
 
+/* By rank, then by key: the same in every snapshot. */
+int insp_group_order(uint64_t rank_a, const char *key_a, uint64_t rank_b, const char *key_b);
+
 struct insp_groups {
-	struct insp_group *items; /* sorted by key */
+	struct insp_group *items; /* sorted by insp_group_order */
 	size_t n, cap;
 };
 
@@ -35,6 +39,7 @@ int insp_groups_make(const struct insp_snapshot *snapshot, const char *by, struc
 /* One key in two snapshots; base or now is zero when it is not there. */
 struct insp_group_delta {
 	const char *key;
+	uint64_t rank;
 	struct insp_group base, now;
 };
 

@@ -67,8 +67,9 @@ static double factor(const struct insp_group_delta *d)
 
 static int by_key(const void *a, const void *b)
 {
-	return strcmp(((const struct insp_group_delta *)a)->key,
-		      ((const struct insp_group_delta *)b)->key);
+	const struct insp_group_delta *x = a, *y = b;
+
+	return insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
 static int by_now(const void *a, const void *b)

@@ -42,6 +42,7 @@ struct point {
 
 struct row {
 	const char *key;
+	uint64_t rank; /* of the group */
 	uint64_t *bytes; /* [npoints] */
 	double slope;	 /* bytes per second */
 };
@@ -75,7 +76,9 @@ static int load_point(const char *file, const char *by, struct insp_pool *pool, 
 
 static int key_compare(const void *a, const void *b)
 {
-	return strcmp(((const struct row *)a)->key, ((const struct row *)b)->key);
+	const struct row *x = a, *y = b;
+
+	return insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
 /* Least squares over the times of the points. */
@@ -121,10 +124,12 @@ static int make_rows(const struct point *points, size_t n, struct insp_pool *poo
 			const struct insp_group *group = &points[p].groups.items[g];
 
 			key.key = group->key;
+			key.rank = group->rank;
 			found = known ? bsearch(&key, rows, known, sizeof(*rows), key_compare) : NULL;
 			if (!found) {
 				found = &rows[nrows++];
 				found->key = group->key;
+				found->rank = group->rank;
 				found->bytes = insp_pool_array(pool, n, sizeof(*found->bytes));
 				if (!found->bytes)
 					return insp_fail(err, INSP_E_NOMEM, "out of memory");

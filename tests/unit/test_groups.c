@@ -38,7 +38,7 @@ static void groups__sum_by_size_and_state(void **state)
 	(void)state;
 	assert_int_equal(insp_groups_make(s, "size", s->pool, &g, NULL), 0);
 	assert_int_equal(g.n, 1);
-	assert_string_equal(g.items[0].key, "      48 B");
+	assert_string_equal(g.items[0].key, "48 B");
 	assert_int_equal(g.items[0].count, 10);
 	assert_int_equal(g.items[0].bytes, 480);
 	assert_int_equal(insp_groups_make(s, "state", s->pool, &g, NULL), 0);
