@@ -258,7 +258,8 @@ bool insp_chunks_load_states(struct insp_chunks *chunks, const uint8_t *states, 
 	for (size_t i = 0; i < n; i++)
 		if ((states[i] & INSP_CHUNK_STATE_MASK) >= INSP_N_CHUNK_STATES)
 			return false;
-	memcpy(chunks->states, states, n);
+	if (n)
+		memcpy(chunks->states, states, n);
 	return true;
 }
 
