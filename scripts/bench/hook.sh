@@ -29,7 +29,7 @@ with()
 	case $variant in
 	plain) "$@" ;;
 	off | sampled | full) LD_PRELOAD=$hook MEMINSPECT_HOOK=$variant "$@" ;;
-	heaptrack) heaptrack --record-only -o "$T/ht" "$@" ;;
+	heaptrack) heaptrack -o "$T/ht" "$@" ;;
 	gperftools) LD_PRELOAD=$tcmalloc HEAPPROFILE=$T/gp "$@" ;;
 	jemalloc) LD_PRELOAD=$jemalloc "$@" ;;
 	jemalloc-prof) LD_PRELOAD=$jemalloc MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:19 "$@" ;;
