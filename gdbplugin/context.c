@@ -17,6 +17,16 @@ static int leading_number(const char *text)
 	return !insp_parse_u64(digits, &v, NULL) && v <= INT32_MAX ? (int)v : 0;
 }
 
+/* Without the spaces that fill up a column. */
+static size_t trimmed(const char *text)
+{
+	size_t n = strlen(text);
+
+	while (n && text[n - 1] == ' ')
+		n--;
+	return n;
+}
+
 /*
  *   Num  Description       Connection           Executable
  * * 1    process 123       1 (native)           /bin/cat
@@ -49,9 +59,9 @@ void gdb_context_inferiors(struct gdb_context *ctx, char *text)
 			ctx->kind = GDB_REMOTE;
 		else if (process)
 			ctx->kind = GDB_NATIVE;
-		slash = strrchr(line, '/');
+		slash = strrchr(paren && strchr(paren, ')') ? strchr(paren, ')') : line, '/');
 		if (slash)
-			snprintf(ctx->name, sizeof(ctx->name), "%.15s", slash + 1);
+			snprintf(ctx->name, sizeof(ctx->name), "%.*s", (int)trimmed(slash + 1), slash + 1);
 		return;
 	}
 }

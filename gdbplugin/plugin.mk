@@ -2,6 +2,8 @@
 # The GDB plugin: the core behind GDB's JIT reader interface, and the script of its commands.
 # Built where gdb/jit-reader.h is installed (Debian: package gdb).
 
+$(BUILD)/tests/unit/test_gdb_context: $(BUILD)/gdbplugin/context.o
+
 ifneq ($(wildcard /usr/include/gdb/jit-reader.h),)
 GDB_SO	:= $(BUILD)/meminspect-gdb.so
 GDB_SCRIPT := $(BUILD)/meminspect.gdb
