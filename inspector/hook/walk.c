@@ -264,7 +264,7 @@ static hook_inline uint32_t walk(struct insp_hook_thread *t, struct position *at
 
 static inline bool in_own_code(uint64_t pc)
 {
-	return pc - (uint64_t)__ehdr_start < (uint64_t)(etext - __ehdr_start);
+	return pc - (uint64_t)__ehdr_start < (uint64_t)etext - (uint64_t)__ehdr_start;
 }
 
 /* Steps out of the hook itself, where a compiler did not jump to the slow path but called it. */
