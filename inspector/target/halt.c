@@ -268,6 +268,59 @@ int insp_halt_seize(struct insp_tracer *t, struct insp_error *err)
 	return 0;
 }
 
+/*
+ * These system calls return EINTR when a thread is stopped and let go although no signal handler
+ * ran (signal(7), "Interruption of system calls by stop signals"); the sockets' only with
+ * a timeout set. When one is about to, the kernel is told to restart it instead. A relative
+ * timeout then starts anew.
+ */
+static bool fails_when_stopped(uint64_t nr)
+{
+	static const uint16_t numbers[] = {
+		0,   1,	  19,  20,  /* read, write, readv, writev of a socket with a timeout */
+		42,  43,  44,  45,  46,	 47,  288, 299, 307, /* connect, accept, send*, recv* */
+		65,  220,	    /* semop, semtimedop */
+		128,		    /* rt_sigtimedwait */
+		208, 333, 426,	    /* io_getevents, io_pgetevents, io_uring_enter */
+		232, 281, 441,	    /* epoll_wait, epoll_pwait, epoll_pwait2 */
+	};
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (numbers[i] == nr)
+			return true;
+	return false;
+}
+
+#define KERNEL_RESTART_NO_HANDLER (-514) /* ERESTARTNOHAND: restart unless a handler runs first */
+
+static void mend_restart(struct insp_tracer *t, struct insp_tracee *tracee)
+{
+	struct user_regs_struct regs = tracee->regs;
+	struct iovec iov = {.iov_base = &regs, .iov_len = sizeof(regs)};
+
+	if ((int64_t)regs.rax != -EINTR || !fails_when_stopped(regs.orig_rax))
+		return;
+	regs.rax = (unsigned long long)KERNEL_RESTART_NO_HANDLER;
+	if (ptrace(PTRACE_SETREGSET, tracee->tid, (void *)NT_PRSTATUS, &iov))
+		return;
+	tracee->regs = regs;
+	t->nmended++;
+}
+
+static void read_registers(struct insp_tracer *t, struct insp_tracee *tracee)
+{
+	struct iovec iov = {.iov_base = &tracee->regs, .iov_len = sizeof(tracee->regs)};
+
+	t->steps++;
+	if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)NT_PRSTATUS, &iov))
+		return;
+	/* A thread in 32-bit code gives a shorter set: not to be taken for ours. */
+	if (iov.iov_len != sizeof(tracee->regs))
+		return;
+	tracee->have_regs = true;
+	mend_restart(t, tracee);
+}
+
 static void note_stop(struct insp_tracer *t, struct insp_tracee *tracee, const siginfo_t *si)
 {
 	tracee->event = (uint8_t)((unsigned)si->si_status >> 8);
@@ -275,6 +328,8 @@ static void note_stop(struct insp_tracer *t, struct insp_tracee *tracee, const s
 	tracee->phase = INSP_TRACEE_STOPPED;
 	if (tracee->event == PTRACE_EVENT_EXEC)
 		t->executed = true;
+	/* At once, wanted or not: should we die before the system call is mended, it fails. */
+	read_registers(t, tracee);
 }
 
 static int over_time(struct insp_tracer *t, struct insp_error *err)
@@ -381,64 +436,6 @@ int insp_halt_stop(struct insp_tracer *t, struct insp_error *err)
 		return insp_fail(err, INSP_E_GONE, "process %d has ended", t->live->pid);
 	t->all_stopped_ns = insp_now_ns();
 	return 0;
-}
-
-/*
- * These system calls return EINTR when a thread is stopped and let go although no signal handler
- * ran (signal(7), "Interruption of system calls by stop signals"); the sockets' only with
- * a timeout set. When one is about to, the kernel is told to restart it instead. A relative
- * timeout then starts anew.
- */
-static bool fails_when_stopped(uint64_t nr)
-{
-	static const uint16_t numbers[] = {
-		0,   1,	  19,  20,  /* read, write, readv, writev of a socket with a timeout */
-		42,  43,  44,  45,  46,	 47,  288, 299, 307, /* connect, accept, send*, recv* */
-		65,  220,	    /* semop, semtimedop */
-		128,		    /* rt_sigtimedwait */
-		208, 333, 426,	    /* io_getevents, io_pgetevents, io_uring_enter */
-		232, 281, 441,	    /* epoll_wait, epoll_pwait, epoll_pwait2 */
-	};
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		if (numbers[i] == nr)
-			return true;
-	return false;
-}
-
-#define KERNEL_RESTART_NO_HANDLER (-514) /* ERESTARTNOHAND: restart unless a handler runs first */
-
-static void mend_restart(struct insp_tracer *t, struct insp_tracee *tracee)
-{
-	struct user_regs_struct regs = tracee->regs;
-	struct iovec iov = {.iov_base = &regs, .iov_len = sizeof(regs)};
-
-	if ((int64_t)regs.rax != -EINTR || !fails_when_stopped(regs.orig_rax))
-		return;
-	regs.rax = (unsigned long long)KERNEL_RESTART_NO_HANDLER;
-	if (ptrace(PTRACE_SETREGSET, tracee->tid, (void *)NT_PRSTATUS, &iov))
-		return;
-	tracee->regs = regs;
-	t->nmended++;
-}
-
-void insp_halt_registers(struct insp_tracer *t)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		struct insp_tracee *tracee = &t->tracees[i];
-		struct iovec iov = {.iov_base = &tracee->regs, .iov_len = sizeof(tracee->regs)};
-
-		if (tracee->phase != INSP_TRACEE_STOPPED)
-			continue;
-		t->steps++;
-		if (ptrace(PTRACE_GETREGSET, tracee->tid, (void *)NT_PRSTATUS, &iov))
-			continue;
-		/* A thread in 32-bit code gives a shorter set: not to be taken for ours. */
-		if (iov.iov_len != sizeof(tracee->regs))
-			continue;
-		tracee->have_regs = true;
-		mend_restart(t, tracee);
-	}
 }
 
 void insp_halt_detach_all(struct insp_tracer *t)

@@ -312,7 +312,7 @@ static bool has_seccomp(const struct job *j)
 }
 
 /* The main stack, or one with the thread's control block above the stack pointer: where pthread
-   puts it. Of any other we do not know where it ends. */
+   puts it, but for the main thread. Of any other we do not know where it ends. */
 static const struct insp_region *known_stack(const struct job *j)
 {
 	const struct insp_region *r = insp_regions_find(&j->in->regions, j->saved.rsp);
@@ -321,6 +321,8 @@ static const struct insp_region *known_stack(const struct job *j)
 		return NULL;
 	if (r->flags & INSP_REGION_STACK)
 		return r;
+	if (j->tid == j->in->live->pid)
+		return NULL;
 	return j->saved.fs_base > j->saved.rsp && j->saved.fs_base < r->end ? r : NULL;
 }
 

@@ -151,7 +151,6 @@ static int stop_target(struct insp_tracer *t)
 	rc = insp_halt_stop(t, &t->err);
 	if (rc)
 		return rc;
-	insp_halt_registers(t); /* wanted or not: system calls have to be mended */
 	if (t->opts.want_registers || t->opts.stack_bytes)
 		insp_stackcopy_run(t);
 	tick_end(t);

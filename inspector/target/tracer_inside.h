@@ -93,8 +93,8 @@ void insp_halt_kill(int tid);
 
 /* halt.c; on the tracer thread. */
 int insp_halt_seize(struct insp_tracer *t, struct insp_error *err) insp_must_check;
+/* Registers are read, and system calls mended, as each thread stops. */
 int insp_halt_stop(struct insp_tracer *t, struct insp_error *err) insp_must_check;
-void insp_halt_registers(struct insp_tracer *t);
 /* Marks and reaps dead tracees. Async-signal-safe. */
 void insp_halt_sweep(struct insp_tracer *t);
 /* Has the whole target been killed, judged by a few of its threads? */
