@@ -71,7 +71,9 @@ int insp_session_open(const char *spec, const struct insp_settings *settings,
 	if (spec && insp_snapshot_is_file(spec))
 		rc = open_file(s, err);
 	else if (spec)
-		rc = insp_target_open(s->spec, &s->target, err);
+		rc = insp_target_open_config(
+			s->spec, &(struct insp_target_config){settings->exe, settings->sysroot},
+			&s->target, err);
 	if (rc) {
 		insp_session_close(s);
 		return rc;

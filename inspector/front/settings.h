@@ -19,6 +19,7 @@ struct insp_settings {
 	uint64_t max_pause_ns;	 /* 0: the default of snapshot/take.h */
 	const char *capture;	 /* auto, stop, ... */
 	bool allow_inject;
+	const char *exe, *sysroot; /* where a core's files are; NULL: where it says */
 	const char *color;	 /* auto, always, never */
 	bool pager, raw, wide, quiet, debug;
 	bool help, version;

@@ -93,8 +93,11 @@ out:
 static int save_sections(const struct insp_snapshot *snapshot, struct insp_saving *saving)
 {
 	struct file_row rows[MAX_SECTIONS];
-	struct file_head head = {.magic = MAGIC, .format = INSP_FILE_FORMAT};
+	struct file_head head = {
+		.magic = MAGIC, .format = INSP_FILE_FORMAT, .nsections = (uint32_t)insp_nsections};
+	size_t n = 0;
 
+	/* Rows of sections that are not there stay zero: the checksum covers all that is before blocks. */
 	memset(rows, 0, sizeof(rows));
 	for (size_t i = 0; i < insp_nsections; i++) {
 		int rc;
@@ -104,7 +107,7 @@ static int save_sections(const struct insp_snapshot *snapshot, struct insp_savin
 		insp_progress("saving", i, insp_nsections);
 		rc = insp_interrupted()
 			     ? INSP_E_INTERRUPTED
-			     : save_section(&insp_sections[i], snapshot, saving, &rows[head.nsections++]);
+			     : save_section(&insp_sections[i], snapshot, saving, &rows[n++]);
 		if (rc)
 			return rc;
 	}
@@ -250,6 +253,8 @@ int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 		if (section_of(row.id))
 			seen |= UINT64_C(1) << (section_of(row.id) - insp_sections);
 	}
+	if (!s->pointers)
+		s->has &= ~(unsigned)INSP_NEED_POINTERS; /* whatever it says */
 	if (!rc && !s->chunks->sealed)
 		rc = insp_chunks_seal(s->chunks, err);
 	if (rc) {

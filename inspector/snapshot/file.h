@@ -23,7 +23,7 @@
 #include "snapshot/snapshot.h"
 #include "target/target.h"
 
-#define INSP_FILE_FORMAT 2u
+#define INSP_FILE_FORMAT 3u
 
 /* Does it begin like one? */
 bool insp_snapshot_is_file(const char *path);

@@ -82,6 +82,12 @@ static int find_elf(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_
 		*file_name = strdup(m->module->path);
 		return fd;
 	}
+	/* A core holds little of a library: the whole file by its build-id is better. */
+	if (target && !target->ops->stop && m->module->build_id_bytes && m->module->inode) {
+		fd = dwfl_build_id_find_elf(dwfl, userdata, name, base, file_name, elfp);
+		if (fd >= 0 || *elfp)
+			return fd;
+	}
 	if (target && !m->image) {
 		m->image = insp_image_read(target, symbols_space(m->owner), m->module, &n);
 		if (m->image) {

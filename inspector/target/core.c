@@ -28,6 +28,7 @@
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/str.h"
 #include "base/vec.h"
 #include "target/core_unpack.h"
 #include "target/registers.h"
@@ -36,6 +37,7 @@
 #define PAGE	       4096u
 #define MAX_SEGMENTS   (1u << 20)
 #define MAX_FILES      (1u << 20)
+#define MAX_FILES_TOLD 10000 /* each is looked for among all mappings */
 #define MAX_THREADS    (1u << 18)
 #define DEFAULT_STACK  (64u << 10)
 
@@ -261,10 +263,30 @@ static void sort_segments(struct core *c)
 	c->regions.n = c->segments.n = kept;
 }
 
-/* How the program headers of the file say that its offset is mapped; read and execute if unknown. */
-static uint32_t file_prot(const char *name, uint64_t offset)
+/* The file that the core calls name: where --exe and --sysroot say, else at its own place. */
+static int open_named(const struct core *c, const struct insp_target *target, const char *name)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	const char *root = target->config.sysroot, *base = strrchr(name, '/');
+	char path[PATH_MAX];
+	int fd = -1;
+
+	if (target->config.exe && c->exe && !strcmp(name, c->exe))
+		return open(target->config.exe, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (!root)
+		return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (snprintf(path, sizeof(path), "%s%s", root, name) < (int)sizeof(path))
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && base && snprintf(path, sizeof(path), "%s%s", root, base) < (int)sizeof(path))
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	/* Our own one may be the same: whoever opens it compares. */
+	return fd >= 0 ? fd : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* How the program headers of the file say that its offset is mapped; read and execute if unknown. */
+static uint32_t file_prot(const struct core *c, const struct insp_target *target, const char *name,
+			  uint64_t offset)
+{
+	int fd = open_named(c, target, name);
 	uint32_t prot = INSP_PROT_READ | INSP_PROT_EXEC;
 	Elf64_Ehdr eh;
 	Elf64_Phdr ph;
@@ -288,7 +310,7 @@ static uint32_t file_prot(const char *name, uint64_t offset)
 }
 
 /* gcore leaves mappings of files that were not written to out altogether: NT_FILE knows them. */
-static int add_undumped(struct core *c, struct insp_error *err)
+static int add_undumped(struct core *c, const struct insp_target *target, struct insp_error *err)
 {
 	size_t known = c->regions.n;
 
@@ -308,7 +330,7 @@ static int add_undumped(struct core *c, struct insp_error *err)
 			return insp_fail(err, INSP_E_NOMEM, "out of memory for the map of the core");
 		*s = (struct segment){.start = m->start, .end = m->end};
 		*r = (struct insp_region){.start = m->start, .end = m->end, .name = "",
-					  .prot = file_prot(m->name, m->offset)};
+					  .prot = file_prot(c, target, m->name, m->offset)};
 	}
 	sort_segments(c);
 	return 0;
@@ -337,6 +359,14 @@ static void name_regions(struct core *c)
 				c->regions.items[i].flags |= INSP_REGION_STACK;
 			break;
 		}
+}
+
+/* The program is the file mapped first. */
+static void find_exe(struct core *c)
+{
+	for (size_t i = 0; i < c->files.n && !c->exe; i++)
+		if (c->files.items[i].offset == 0)
+			c->exe = c->files.items[i].name;
 }
 
 static int parse(struct core *c, struct insp_target *target, struct insp_error *err)
@@ -379,10 +409,80 @@ static int parse(struct core *c, struct insp_target *target, struct insp_error *
 	sort_segments(c);
 	if (c->files.n)
 		qsort(c->files.items, c->files.n, sizeof(*c->files.items), segment_compare);
-	if (add_undumped(c, err))
+	find_exe(c);
+	if (add_undumped(c, target, err))
 		return INSP_E_NOMEM;
 	name_regions(c);
 	return 0;
+}
+
+static const struct segment *segment_at(const struct core *c, uint64_t addr)
+{
+	const struct insp_region *r = insp_regions_find(&c->regions, addr);
+
+	return r ? &c->segments.items[r - c->regions.items] : NULL;
+}
+
+/* Is the file still the one that was mapped? Its first page in the core, where it is, decides. */
+static bool same_file(const struct core *c, const char *name, int fd)
+{
+	for (size_t i = 0; i < c->files.n; i++) {
+		const struct mapped_file *f = &c->files.items[i];
+		const struct segment *s;
+		uint8_t page[PAGE];
+		ssize_t n;
+
+		if (f->offset || strcmp(f->name, name) != 0)
+			continue;
+		s = segment_at(c, f->start);
+		if (!s || f->start - s->start + PAGE > s->filesz)
+			continue;
+		n = pread(fd, page, sizeof(page), 0);
+		return n > 0 && !memcmp(page, c->map + s->offset + (f->start - s->start), (size_t)n);
+	}
+	return true;
+}
+
+/* Is any part of it code? */
+static bool is_code(const struct core *c, const char *name)
+{
+	for (size_t i = 0; i < c->regions.n; i++)
+		if (c->regions.items[i].prot & INSP_PROT_EXEC &&
+		    (c->regions.items[i].name == name || !strcmp(c->regions.items[i].name, name)))
+			return true;
+	return false;
+}
+
+/* Which programs and libraries cannot be had here: said once, in one line for each kind. */
+static void tell_files(const struct core *c, const struct insp_target *target)
+{
+	struct insp_str missing = {0}, other = {0};
+
+	if (c->files.n > MAX_FILES_TOLD)
+		return;
+	for (size_t i = 0; i < c->files.n; i++) {
+		const struct mapped_file *f = &c->files.items[i];
+		struct insp_str *list = &missing;
+		int fd;
+
+		if (f->offset || !is_code(c, f->name))
+			continue;
+		fd = open_named(c, target, f->name);
+		if (fd >= 0)
+			list = same_file(c, f->name, fd) ? NULL : &other;
+		if (list)
+			insp_str_addf(list, "%s%s", insp_str_text(list)[0] ? ", " : "", f->name);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	if (insp_str_text(&missing)[0])
+		insp_log(INSP_LOG_WARN, "not here, so without names: %s; --exe and --sysroot say where they are",
+			 insp_str_text(&missing));
+	if (insp_str_text(&other)[0])
+		insp_log(INSP_LOG_WARN, "not the files that the core was made with, so not used: %s; --exe and "
+					"--sysroot say where those are", insp_str_text(&other));
+	insp_str_deinit(&missing);
+	insp_str_deinit(&other);
 }
 
 static int core_open(struct insp_target *target, const char *spec, struct insp_error *err)
@@ -412,9 +512,7 @@ static int core_open(struct insp_target *target, const char *spec, struct insp_e
 	rc = parse(c, target, err);
 	if (rc)
 		return rc;
-	for (size_t i = 0; i < c->files.n; i++) /* the program is the file mapped first */
-		if (!c->exe && c->files.items[i].offset == 0)
-			c->exe = c->files.items[i].name;
+	tell_files(c, target);
 	if (c->truncated)
 		insp_log(INSP_LOG_WARN, "core '%s' is cut short: what lies behind its end is missing",
 			 spec);
@@ -435,13 +533,6 @@ static void core_close(struct insp_target *target)
 	insp_vec_free(&c->threads);
 	insp_pool_destroy(c->pool);
 	free(c);
-}
-
-static const struct segment *segment_at(const struct core *c, uint64_t addr)
-{
-	const struct insp_region *r = insp_regions_find(&c->regions, addr);
-
-	return r ? &c->segments.items[r - c->regions.items] : NULL;
 }
 
 static size_t core_read(struct insp_target *target, uint64_t addr, void *buf, size_t size_bytes)
@@ -562,26 +653,6 @@ static void core_info(struct insp_target *target, struct insp_pool *pool,
 	ret->auxv_bytes = ret->auxv ? c->auxv_bytes : 0;
 }
 
-/* Is the file still the one that was mapped? Its first page in the core, where it is, decides. */
-static bool same_file(const struct core *c, const char *name, int fd)
-{
-	for (size_t i = 0; i < c->files.n; i++) {
-		const struct mapped_file *f = &c->files.items[i];
-		const struct segment *s;
-		uint8_t page[PAGE];
-		ssize_t n;
-
-		if (f->offset || strcmp(f->name, name) != 0)
-			continue;
-		s = segment_at(c, f->start);
-		if (!s || f->start - s->start + PAGE > s->filesz)
-			continue;
-		n = pread(fd, page, sizeof(page), 0);
-		return n > 0 && !memcmp(page, c->map + s->offset + (f->start - s->start), (size_t)n);
-	}
-	return true;
-}
-
 static int core_open_file(struct insp_target *target, enum insp_target_file which,
 			  const struct insp_region *region, struct insp_error *err)
 {
@@ -591,7 +662,7 @@ static int core_open_file(struct insp_target *target, enum insp_target_file whic
 
 	if (!name || name[0] != '/')
 		return insp_fail(err, INSP_E_NOTFOUND, "no file is named");
-	fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	fd = open_named(c, target, name);
 	if (fd < 0)
 		return insp_fail_errno(err, INSP_E_NOTFOUND, errno, "'%s'", name);
 	if (!same_file(c, name, fd)) {

@@ -9,8 +9,9 @@ static const struct insp_target_ops *const targets[] = {
 #undef X
 };
 
-int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, void *priv,
-			  struct insp_target **ret, struct insp_error *err)
+static int open_row(const struct insp_target_ops *ops, const char *spec, void *priv,
+		    const struct insp_target_config *config, struct insp_target **ret,
+		    struct insp_error *err)
 {
 	struct insp_target *target = calloc(1, sizeof(*target));
 	int rc;
@@ -21,6 +22,7 @@ int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, v
 	target->priv = priv;
 	target->spec = spec;
 	target->page_size = 4096;
+	target->config = *config;
 	rc = ops->open(target, spec, err);
 	if (rc) {
 		insp_target_close(target);
@@ -30,11 +32,23 @@ int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, v
 	return 0;
 }
 
+int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, void *priv,
+			  struct insp_target **ret, struct insp_error *err)
+{
+	return open_row(ops, spec, priv, &(struct insp_target_config){0}, ret, err);
+}
+
 int insp_target_open(const char *spec, struct insp_target **ret, struct insp_error *err)
+{
+	return insp_target_open_config(spec, &(struct insp_target_config){0}, ret, err);
+}
+
+int insp_target_open_config(const char *spec, const struct insp_target_config *config,
+			    struct insp_target **ret, struct insp_error *err)
 {
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
 		if (targets[i]->claims && targets[i]->claims(spec))
-			return insp_target_open_with(targets[i], spec, NULL, ret, err);
+			return open_row(targets[i], spec, NULL, config, ret, err);
 	return insp_fail(err, INSP_E_USAGE, "'%s' is neither a process nor a file that can be read",
 			 spec);
 }

@@ -130,6 +130,12 @@ struct insp_target_ops {
 	bool (*gone)(struct insp_target *target);
 };
 
+/* Where files of a target that is not on this machine are. Borrowed; NULL: where it says itself. */
+struct insp_target_config {
+	const char *exe;     /* the program */
+	const char *sysroot; /* folder that its paths begin in; or that holds the files side by side */
+};
+
 struct insp_target {
 	const struct insp_target_ops *ops;
 	void *priv;		/* the back end's */
@@ -138,6 +144,7 @@ struct insp_target {
 	char comm[16];
 	const char *spec;	/* as the user named it; borrowed */
 	uint32_t page_size;	/* bytes */
+	struct insp_target_config config;
 };
 
 #define X(name) extern const struct insp_target_ops insp_target_##name;
@@ -150,6 +157,8 @@ struct insp_target {
  */
 int insp_target_open(const char *spec, struct insp_target **ret, struct insp_error *err)
 	insp_must_check;
+int insp_target_open_config(const char *spec, const struct insp_target_config *config,
+			    struct insp_target **ret, struct insp_error *err) insp_must_check;
 /* The same with a given back end: for the fake target, GDB and cores. */
 int insp_target_open_with(const struct insp_target_ops *ops, const char *spec, void *priv,
 			  struct insp_target **ret, struct insp_error *err) insp_must_check;

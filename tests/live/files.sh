@@ -107,6 +107,32 @@ else
 	skip 'a full disk' 'no tmpfs can be mounted here'
 fi
 
+# ---- a core of a program that is elsewhere by now
+mkdir -p "$T/gone" "$T/root$T/gone"
+cp "$VICTIMS/mix" "$T/gone/mix"
+kill -9 "$PID"
+VICTIMS=$T/gone victim mix
+mi core -o "$T/gone.core" "$PID"
+mv "$T/gone/mix" "$T/root$T/gone/mix"
+mi threads "$T/gone.core"
+check 'the program is missing: said' grep -q "not here.*$T/gone/mix" <<<"$ERR"
+check 'and what needs no names works' [ "$RC" = 0 ]
+mi heap summary "$T/gone.core"
+check 'so does the heap' [ "$RC" = 0 ]
+stacks() { mi threads "$T/gone.core" "$@" --format json && json '[.. | .function? // empty] | index("main")'; }
+check '--exe' stacks --exe "$T/root$T/gone/mix"
+check '--exe: nothing to say' [ -z "$ERR" ]
+check '--sysroot: under its path' stacks --sysroot "$T/root"
+cp /bin/true "$T/gone/mix"
+mi heap summary "$T/gone.core"
+check 'another program at its place: said, not used' grep -q "not the files.*$T/gone/mix" <<<"$ERR"
+mkdir "$T/side"
+cp "$T/root$T/gone/mix" "$T/side"
+check '--sysroot: side by side' stacks --sysroot "$T/side"
+mi save --no-pointers "$T/small.mi" "$PID"
+mi leaks "$T/small.mi"
+check 'a snapshot without pointers says so' grep -q 'without pointers' <<<"$ERR"
+
 # ---- newer, foreign and cut
 mi save "$T/whole.mi" "$PID"
 cp "$T/whole.mi" "$T/newer.mi"

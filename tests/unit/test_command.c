@@ -262,6 +262,8 @@ static void lint_option(const struct insp_command *c, const struct insp_option *
 		fail_msg("%s: option %s has no choices", c->name, o->name);
 	if (insp_option_positional(o))
 		return;
+	if (!strcmp(o->name, "output") && o->type == INSP_OPT_FILE)
+		return; /* what the command makes is a file: that is what -o is about */
 	for (const struct insp_option *g = insp_global_options; g->name; g++) {
 		if (strcmp(g->name, o->name) == 0)
 			fail_msg("%s: --%s is an option of every command", c->name, o->name);

@@ -11,6 +11,7 @@
 
 #include "base/vec.h"
 #include "site/sites.h"
+#include "snapshot/contents.h"
 #include "snapshot/file.h"
 
 static const struct insp_geometry glibc = {.shift = 4, .lead = 16, .tail = 8};
@@ -81,6 +82,11 @@ static struct insp_snapshot *build(void)
 		insp_chunks_add(s->chunks, a, (uint8_t)(rand_r(&seed) % INSP_N_CHUNK_STATES));
 	insp_chunks_span_end(s->chunks);
 	assert_int_equal(insp_chunks_seal(s->chunks, NULL), 0);
+	s->contents = insp_contents_create();
+	*insp_vec_push(s->contents) = (struct insp_contents_block){.addr = 0x1000, .npages = 2, .stored = 9};
+	*insp_vec_push(s->contents) = (struct insp_contents_block){.addr = 0x8000, .npages = 64};
+	s->auxv = insp_pool_memdup(s->pool, "0123456789abcdef", 16);
+	s->auxv_bytes = 16;
 	s->pointers = insp_pointers_create();
 	insp_pointers_add_range(s->pointers, 0x1000, 0x300000);
 	block[3] = 0x2010;
