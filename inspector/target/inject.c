@@ -48,6 +48,7 @@
 #include "target/live.h"
 #include "target/proc.h"
 #include "target/tracer_inside.h"
+#include "target/usage.h"
 
 #define SEARCH_BYTES	   (64u << 20)	/* of code, at most */
 #define PIECE_BYTES	   (1u << 20)
@@ -234,8 +235,11 @@ int insp_inject_create(struct insp_target *target, struct insp_inject **ret, str
 	if (insp_proc_field(status, "Seccomp", &seccomp) && seccomp)
 		return insp_fail(err, INSP_E_UNSUPPORTED,
 				 "process %d has a seccomp filter, which might kill it for an "
-				 "injected call",
+				 "injected call (what it would do is not worked out)",
 				 live->pid);
+	if (insp_usage_frozen(live))
+		return insp_fail(err, INSP_E_UNSUPPORTED,
+				 "process %d is frozen by its cgroup: it can make no call", live->pid);
 	in = aligned_alloc(64, (sizeof(*in) + 63) & ~63ul);
 	if (!in)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");

@@ -520,15 +520,17 @@ static int open_region_file(struct insp_live *live, const struct insp_region *re
 	if (!region->inode || region->flags & INSP_REGION_DEVICE)
 		return insp_fail(err, INSP_E_NOTFOUND, "no file is behind the mapping at %#llx",
 				 (unsigned long long)region->start);
-	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)region->start,
-		 (unsigned long long)region->end);
-	fd = try_file(live->proc_fd, path, region);
+	/* Of a leader that has ended nothing of this is left. map_files is not among a thread's
+	   files in task/, but /proc/TID has it. */
+	snprintf(path, sizeof(path), "/proc/%d/map_files/%llx-%llx", live->vm_tid,
+		 (unsigned long long)region->start, (unsigned long long)region->end);
+	fd = try_file(AT_FDCWD, path, region);
 	if (fd < 0 && region->name && region->name[0] == '/') {
 		snprintf(path, sizeof(path), "root%s", region->name);
-		fd = try_file(live->proc_fd, path, region);
+		fd = try_file(live->vm_fd, path, region);
 	}
 	if (fd < 0) /* without the capability for map_files, the program itself can still be had */
-		fd = try_file(live->proc_fd, "exe", region);
+		fd = try_file(live->vm_fd, "exe", region);
 	if (fd < 0)
 		return insp_fail(err, INSP_E_NOTFOUND, "%s: the file that is mapped was %s",
 				 region->name ? region->name : "?",
@@ -546,7 +548,7 @@ static int live_open_file(struct insp_target *target, enum insp_target_file whic
 
 	if (which == INSP_TARGET_REGION_FILE)
 		return open_region_file(live, region, err);
-	fd = openat(live->proc_fd, "exe", O_RDONLY | O_CLOEXEC);
+	fd = openat(live->vm_fd, "exe", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return insp_fail_errno(err, INSP_E_NOTFOUND, errno, "the program of process %d",
 				       live->pid);

@@ -112,6 +112,28 @@ static void read_cgroup(struct insp_live *live, struct insp_pool *pool, struct i
 	(void)cgroup_in(v2 ? v2_mounts[0] : v1_mounts[0], "/", v2, usage);
 }
 
+bool insp_usage_frozen(struct insp_live *live)
+{
+	static const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+	char text[8192], events[256], path[PATH_MAX];
+	const char *line;
+	int len;
+
+	if (insp_proc_small(live->proc_fd, "cgroup", text, sizeof(text)) <= 0)
+		return false;
+	line = strncmp(text, "0::", 3) ? strstr(text, "\n0::") : text;
+	if (!line)
+		return false;
+	line += strcspn(line, ":") + 2;
+	len = (int)strcspn(line, "\n");
+	for (int i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "%s%.*s/cgroup.events", mounts[i], len, line);
+		if (insp_proc_small(AT_FDCWD, path, events, sizeof(events)) > 0)
+			return strstr(events, "frozen 1") != NULL;
+	}
+	return false;
+}
+
 int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
 			    struct insp_usage *usage, struct insp_error *err)
 {

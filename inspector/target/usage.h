@@ -5,9 +5,12 @@
 #ifndef INSP_TARGET_USAGE_H
 #define INSP_TARGET_USAGE_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "model/usage.h"
 
+struct insp_live;
 struct insp_pool;
 struct insp_target;
 
@@ -21,5 +24,10 @@ int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct i
 /* The same without smaps: cheap. */
 int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
 			    struct insp_usage *usage, struct insp_error *err) insp_must_check;
+/*
+ * Frozen by its cgroup of version 2: threads stop for a tracer, and make no step for it. (With
+ * version 1 they do not even stop.)
+ */
+bool insp_usage_frozen(struct insp_live *live);
 
 #endif
