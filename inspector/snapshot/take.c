@@ -320,6 +320,11 @@ static int choose_mode(struct take *t, struct insp_error *err)
 		t->live = true;
 		return 0;
 	}
+	if ((mode == INSP_CAPTURE_PRECOPY || mode == INSP_CAPTURE_FORK) && !t->options->allow_inject)
+		return insp_fail(err, INSP_E_USAGE,
+				 "--capture %s runs a system call inside the target: permit it with "
+				 "--allow-inject",
+				 mode == INSP_CAPTURE_FORK ? "fork" : "precopy");
 	if (memory && (mode == INSP_CAPTURE_PRECOPY || mode == INSP_CAPTURE_FORK ||
 		       (mode == INSP_CAPTURE_AUTO && over && t->options->allow_inject))) {
 		rc = choose_copy(t, &why, err);

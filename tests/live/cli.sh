@@ -86,17 +86,27 @@ fi
 PID=$vpid
 check 'the victim works on' alive
 
-first=$vpid
-victim mix
-mi heap summary mix
+# By a name that no other process of this machine has.
+name=mix-$$
+cp "$VICTIMS/mix" "$T/$name"
+VICTIMS=$T victim "$name"
+first=$PID
+VICTIMS=$T victim "$name"
+mi heap summary "$name"
 check 'two of a name: exit 2' [ "$RC" = 2 ]
 check 'two of a name: both are listed' says err "$first"
 check 'two of a name: both are listed' says err "$PID"
 kill -9 "$PID"
 until_true [ ! -e "/proc/$PID/exe" ]
-until_true [ "$(pgrep -x mix | wc -l)" = 1 ]
-mi heap summary --format json mix
+until_true [ "$(pgrep -x "$name" | wc -l)" = 1 ]
+mi heap summary --format json "$name"
 check 'a name' json ".target.pid == $first"
+
+for how in fork precopy; do
+	refused "--capture $how wants permission" 2 'permit it with --allow-inject' heap summary --capture $how "$first"
+done
+mi heap summary --capture live --format json "$first"
+check '--capture live wants none' json '.capture.mode == "live" and (.capture.consistent | not)'
 
 mi heap summary -o "$T/file" "$first"
 check 'output to a file' [ "$RC" = 0 -a -z "$OUT" -a -s "$T/file" ]
