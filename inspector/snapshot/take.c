@@ -366,11 +366,11 @@ static void scan_rest(struct take *t)
 
 		if (!may_hold_pointers(r))
 			continue;
-		for (size_t k = 0; k < s->threads.n; k++) {
+		/* Only one region is the main stack: not each region for each of many threads. */
+		for (size_t k = 0; r->flags & INSP_REGION_STACK && k < s->threads.n; k++) {
 			const struct insp_thread *th = &s->threads.items[k];
 
-			if (th->have_regs && th->stack_start == r->start &&
-			    r->flags & INSP_REGION_STACK)
+			if (th->have_regs && th->stack_start == r->start)
 				at = (th->regs[INSP_REG_RSP] - INSP_RED_ZONE_BYTES) & ~UINT64_C(4095);
 		}
 		if (at < r->start || at >= r->end)

@@ -40,6 +40,7 @@
 #define STUCK_TIMES    1	   /* if it was seen in it more often than that */
 #define STOP_LIMIT_NS  10000000000 /* to bring all to a stop, where no limit was given */
 #define SEIZE_PASSES   3
+#define SWEEP_MAX      512	   /* threads looked at by one sweep: half a millisecond */
 #define COUNT_DIFFERS_MAX 100
 
 static size_t index_slot(const struct insp_tracer *t, int tid)
@@ -95,11 +96,16 @@ static bool reap(struct insp_tracer *t, int tid)
 	return true;
 }
 
+/* A look at all of many thousands would take longer than a tick: the next one would be due at once,
+   and nothing else would ever be done. */
 void insp_halt_sweep(struct insp_tracer *t)
 {
-	for (size_t i = 0; i < t->n; i++)
-		if (t->tracees[i].phase != INSP_TRACEE_DEAD && reap(t, t->tracees[i].tid))
-			t->tracees[i].phase = INSP_TRACEE_DEAD;
+	size_t at = t->sweep_at < t->n ? t->sweep_at : 0, left = t->n < SWEEP_MAX ? t->n : SWEEP_MAX;
+
+	for (; left; left--, at = at + 1 < t->n ? at + 1 : 0)
+		if (t->tracees[at].phase != INSP_TRACEE_DEAD && reap(t, t->tracees[at].tid))
+			t->tracees[at].phase = INSP_TRACEE_DEAD;
+	t->sweep_at = at;
 }
 
 bool insp_halt_target_died(struct insp_tracer *t)

@@ -62,6 +62,7 @@ struct insp_tracer {
 	bool tick_made;
 	/* Counts up with every step of the tracer; the tick handler acts only when it stands. */
 	volatile sig_atomic_t steps, steps_at_tick;
+	size_t sweep_at;		/* place in tracees where the next sweep begins */
 
 	pthread_mutex_t lock;		/* over what follows */
 	pthread_cond_t cond;
@@ -95,7 +96,7 @@ void insp_halt_kill(int tid);
 int insp_halt_seize(struct insp_tracer *t, struct insp_error *err) insp_must_check;
 /* Registers are read, and system calls mended, as each thread stops. */
 int insp_halt_stop(struct insp_tracer *t, struct insp_error *err) insp_must_check;
-/* Marks and reaps dead tracees. Async-signal-safe. */
+/* Marks and reaps dead tracees, some hundred at a time, in turn. Async-signal-safe. */
 void insp_halt_sweep(struct insp_tracer *t);
 /* Has the whole target been killed, judged by a few of its threads? */
 bool insp_halt_target_died(struct insp_tracer *t);
