@@ -167,8 +167,8 @@ golden: all victims
 	@$(RUN) golden
 golden-accept: all victims
 	@GOLDEN_ACCEPT=1 $(RUN) golden
-stress: all victims $(STRESSES)
-	@$(RUN) stress
+stress: all victims $(LIVES) $(STRESSES)
+	@TEST_TIMEOUT=3600 $(RUN) stress
 
 # clang's libFuzzer, FUZZ_TIME seconds each; a crash leaves its input in $(BUILD)/fuzz.
 FUZZ_TIME ?= 60
