@@ -59,7 +59,12 @@ static const struct insp_module *module_of(const struct insp_snapshot *snapshot,
 		r = before;
 	}
 	m = insp_modules_find(&snapshot->modules, r->start);
-	return m && strcmp(m->path, r->name) == 0 ? m : NULL;
+	if (!m || strcmp(m->path, r->name) != 0)
+		return NULL;
+	/* The kernel puts mmap's memory right behind a module too, and makes one mapping of both. */
+	if (*ret_bss && (m->end <= r->end || (r[1].end - r->end) / 2 > m->end - r->end))
+		return NULL;
+	return m;
 }
 
 enum insp_book_kind insp_book_classify(const struct insp_snapshot *snapshot, size_t region,

@@ -109,17 +109,17 @@ static bool region_in_heap(const struct insp_snapshot *snap, const struct insp_r
 	       insp_chunks_at(snap->chunks, r->end - 1) >= 0 || r->flags & INSP_REGION_BRK;
 }
 
-/* Anonymous memory right behind the data of a module is its .bss. */
+/*
+ * Its hull goes to the end of its .bss. Anonymous memory further behind is the kernel's choice for the
+ * next mmap(): arenas of an interpreter end up there, and naming a library as their holder misleads.
+ */
 static bool region_of_module(const struct insp_snapshot *snap, size_t i)
 {
 	const struct insp_region *r = &snap->regions.items[i];
 
 	if (r->flags & (INSP_REGION_BRK | INSP_REGION_STACK))
 		return false;
-	if (insp_modules_find(&snap->modules, r->start))
-		return true;
-	return insp_region_anonymous(r) && i && r[-1].end == r->start && r[-1].inode &&
-	       r[-1].prot & INSP_PROT_WRITE && insp_modules_find(&snap->modules, r[-1].start);
+	return insp_modules_find(&snap->modules, r->start);
 }
 
 static void classify_regions(struct collector *c)

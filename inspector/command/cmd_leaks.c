@@ -14,8 +14,7 @@ struct args {
 	bool possible, indirect, reachable, roots;
 };
 
-#define MANY	 20000
-#define NO_LIMIT "18446744073709551615"
+#define MANY 20000
 
 static const struct insp_option options[] = {
 	{.name = "by", .type = INSP_OPT_CHOICE, .arg = "KEY", .choices = "auto|site|type|size|address", .def = "auto",
@@ -34,7 +33,7 @@ static const struct insp_option options[] = {
 	 .offset = offsetof(struct args, limit), .help = "at most N groups; 0: all"},
 	{.name = "roots", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, roots),
 	 .help = "say of each mapping whether it was searched for pointers, and why"},
-	{.name = "fail-on", .type = INSP_OPT_SIZE, .arg = "BYTES", .def = NO_LIMIT,
+	{.name = "fail-on", .type = INSP_OPT_SIZE, .arg = "BYTES", .def = INSP_OPTION_NO_LIMIT,
 	 .offset = offsetof(struct args, fail_on),
 	 .help = "exit 3 when more than this is definitely and indirectly lost"},
 	INSP_OPTION_END,
@@ -72,7 +71,7 @@ static const struct insp_column region_columns[] = {
 
 static const struct insp_table sum_table = INSP_TABLE("sums", NULL, sum_columns, NULL);
 static const struct insp_table group_table =
-	INSP_TABLE("groups", "Groups, largest first", group_columns, "nothing is lost");
+	INSP_TABLE("groups", "Groups, largest first", group_columns, NULL);
 static const struct insp_table region_table =
 	INSP_TABLE("regions", "Where pointers were looked for", region_columns, NULL);
 
@@ -156,6 +155,25 @@ static void report_sums(struct insp_report *r, const struct insp_leaks *l)
 	insp_table_end(r);
 }
 
+/* An empty list is good news only when chunks were walked and no doubtful ones are left out of it. */
+static void report_none(struct insp_report *r, const struct work *w, const struct insp_leaks *l)
+{
+	const struct insp_leak_sum *possible = &l->sums[INSP_REACH_POSSIBLE];
+	char a[INSP_FMT_MAX], b[INSP_FMT_MAX];
+
+	if (!w->ctx->snapshot->chunks->n)
+		return; /* the caveats say so */
+	if (w->args->where)
+		insp_note(r, INSP_NOTE, "no_groups", "no listed chunk passes --where");
+	else if (possible->count && !w->args->possible)
+		insp_note(r, INSP_NOTE, "only_possible",
+			  "nothing is definitely lost; %s chunks (%s) have only pointers into their "
+			  "middle: --possible lists them",
+			  insp_fmt_count(a, possible->count), insp_fmt_bytes(b, possible->bytes));
+	else
+		insp_note(r, INSP_NOTE, "no_groups", "nothing is lost");
+}
+
 static void report_groups(struct insp_report *r, const struct work *w, const struct insp_leaks *l)
 {
 	size_t limit = w->args->limit && w->args->limit < l->ngroups ? w->args->limit : l->ngroups;
@@ -179,6 +197,8 @@ static void report_groups(struct insp_report *r, const struct work *w, const str
 		insp_row_end(r);
 	}
 	insp_table_end(r);
+	if (!l->ngroups)
+		report_none(r, w, l);
 	if (limit < l->ngroups)
 		insp_table_cut(r, limit, l->ngroups, "--limit 0 shows all");
 }
@@ -242,6 +262,9 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (w.args->roots)
 		report_regions(report, graph);
 	insp_held_caveats(ctx, report);
+	if (!ctx->snapshot->chunks->n && w.args->fail_on != UINT64_MAX)
+		return insp_fail(err, INSP_E_UNSUPPORTED,
+				 "no heap was walked: --fail-on cannot say whether something is lost");
 	lost = leaks->sums[INSP_REACH_DEFINITE].bytes + leaks->sums[INSP_REACH_INDIRECT].bytes;
 	if (lost > w.args->fail_on) {
 		char a[INSP_FMT_MAX], b[INSP_FMT_MAX];

@@ -117,7 +117,7 @@ static const char *root_name(const struct work *w, uint32_t id, const struct ins
 	return *ret ? insp_name_root(w->ctx, *ret) : "several chunks that share it";
 }
 
-/* "1,204 of Session (3.1 MiB), 1,204 of text (200 KiB)": children by type, at most three. */
+/* "3.10 MiB through 1,204 x Session": children by type, with all that they hold; at most three. */
 static const char *consists_of(const struct work *w, uint32_t at)
 {
 	uint32_t n = insp_typing_count(w->typing);
@@ -146,10 +146,10 @@ static const char *consists_of(const struct work *w, uint32_t at)
 				best = t;
 		if (!sums[2 * (size_t)best])
 			break;
-		text = insp_pool_printf(w->ctx->pool, "%s%s%s x %s (%s)", text, k ? ", " : "",
+		text = insp_pool_printf(w->ctx->pool, "%s%s%s through %s x %s", text, k ? ", " : "",
+					insp_fmt_bytes(b, sums[2 * (size_t)best + 1]),
 					insp_fmt_count(a, sums[2 * (size_t)best]),
-					insp_typing_name(w->typing, best),
-					insp_fmt_bytes(b, sums[2 * (size_t)best + 1]));
+					insp_typing_name(w->typing, best));
 		sums[2 * (size_t)best] = sums[2 * (size_t)best + 1] = 0;
 	}
 	free(sums);
@@ -181,7 +181,7 @@ static void report_holder(struct work *w, uint32_t top)
 			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total), held_by);
 	else if (nchildren)
 		insp_text(w->report, "text",
-			  "One chunk (%s at %#" PRIx64 ") holds %s (%s) through %s chunks directly: %s. It is "
+			  "One chunk (%s at %#" PRIx64 ") holds %s (%s) through %s chunks directly; of it %s. It is "
 			  "held by %s.%s `path %#" PRIx64 "` shows the way.",
 			  type_name(w, id), c.mem, insp_fmt_bytes(a, w->d->retained[at]),
 			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total),
@@ -394,9 +394,11 @@ static int suspect_groups(struct work *w, struct insp_error *err)
 		const char *name = sites ? insp_name_site(w->ctx, (uint32_t)best)
 					 : insp_typing_name(w->typing, (uint32_t)best);
 
+		bool typed = !sites && insp_typing_source(w->typing, (uint32_t)best) == INSP_TYPE_VTABLE;
+
 		insp_field_str(w->report, "name", NULL, name);
 		insp_text(w->report, "text", "%s chunks %s %s are %s (%s) of the memory in use.",
-			  insp_fmt_count(k, counts[best]), sites ? "allocated by" : "of type", name,
+			  insp_fmt_count(k, counts[best]), sites ? "allocated by" : typed ? "of type" : "of", name,
 			  insp_fmt_bytes(a, bytes[best]),
 			  insp_fmt_percent(b, (double)bytes[best], (double)w->total));
 		insp_object_end(w->report);

@@ -59,6 +59,7 @@ struct insp_option {
 };
 
 #define INSP_OPTION_END {.name = NULL}
+#define INSP_OPTION_NO_LIMIT "18446744073709551615" /* a default that help calls "none" */
 
 enum insp_command_flags {
 	INSP_COMMAND_REPL = 1 << 0,    /* usable at the prompt */

@@ -153,9 +153,7 @@ static const char *name_region_root(const struct insp_context *ctx, const struct
 		return insp_pool_printf(ctx->pool, "global %s+%#" PRIx64 " in %s", s.name,
 					root->addr - s.start, in);
 	}
-	if (!m && r->start) /* .bss: anonymous memory right behind the module */
-		m = insp_modules_find(&ctx->snapshot->modules, r->start - 1);
-	if (root->kind == INSP_ROOT_DATA)
+	if (root->kind == INSP_ROOT_DATA && (m || r->name[0]))
 		return insp_pool_printf(ctx->pool, "data of %s at %#" PRIx64,
 					m ? insp_module_basename(m) : r->name, root->addr);
 	return insp_pool_printf(ctx->pool, "memory that no allocator claims, at %#" PRIx64, root->addr);

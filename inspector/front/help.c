@@ -165,7 +165,8 @@ static void report_options(struct insp_report *r, const struct insp_table *table
 		insp_str_reset(&s);
 		insp_help_option(o, &s);
 		insp_cell_str(r, insp_str_text(&s));
-		insp_cell_str(r, o->type == INSP_OPT_FLAG || !o->def ? "" : o->def);
+		insp_cell_str(r, o->type == INSP_OPT_FLAG || !o->def ? ""
+				 : strcmp(o->def, INSP_OPTION_NO_LIMIT) == 0 ? "none" : o->def);
 		insp_cell_str(r, o->choices);
 		insp_cell_str(r, o->help);
 		insp_row_end(r);

@@ -49,7 +49,7 @@ struct snap *snap_create(void)
 	s->snapshot->modules.n = 1;
 	s->snapshot->modules.items[0] = (struct insp_module){
 		.path = "/bin/made-by-hand", .start = SNAP_DATA - 0x10000,
-		.end = SNAP_DATA + SNAP_REGION / 2, .is_main = true};
+		.end = SNAP_DATA + SNAP_REGION, .is_main = true};
 	add_region(s, SNAP_DATA - 0x10000, SNAP_DATA, INSP_PROT_READ | INSP_PROT_EXEC, 0, 1,
 		   "/bin/made-by-hand");
 	add_region(s, SNAP_DATA, SNAP_DATA + SNAP_REGION / 2, rw, 0, 1, "/bin/made-by-hand");

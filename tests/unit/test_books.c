@@ -110,6 +110,33 @@ static void books__split_pages_by_the_byte(void **state)
 	snap_destroy(s);
 }
 
+/* What lies right behind a module is its .bss as far as its hull goes, and else somebody's mapping. */
+static void books__do_not_give_a_module_what_lies_behind_it(void **state)
+{
+	static const struct {
+		uint64_t hull;
+		enum insp_book_kind kind;
+	} cases[] = {{SNAP_REGION, INSP_BOOK_PROGRAM_DATA},
+		     {SNAP_REGION / 2 + PAGE, INSP_BOOK_ANON},
+		     {SNAP_REGION / 2, INSP_BOOK_ANON}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct snap *s = snap_create();
+		struct insp_snapshot *snap;
+		struct insp_books b;
+
+		snap_chunk(s, PAGE, INSP_CHUNK_INUSE);
+		snap = seal(s);
+		snap->modules.items[0].end = SNAP_DATA + cases[i].hull;
+		pages(snap, SNAP_DATA + SNAP_REGION / 2, 2, INSP_PAGES_RESIDENT);
+		assert_int_equal(insp_books_balance(snap, snap->pool, &b, NULL), 0);
+		assert_int_equal(b.lines[cases[i].kind].rss, 2 * PAGE);
+		insp_books_deinit(&b);
+		snap_destroy(s);
+	}
+}
+
 static void books__what_pages_do_not_show_is_unexplained(void **state)
 {
 	struct snap *s = snap_create();
@@ -334,6 +361,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(books__split_pages_by_the_byte),
+		cmocka_unit_test(books__do_not_give_a_module_what_lies_behind_it),
 		cmocka_unit_test(books__what_pages_do_not_show_is_unexplained),
 		cmocka_unit_test(books__without_page_states_sizes_stand_in),
 		cmocka_unit_test(books__of_a_core_are_sizes),

@@ -100,6 +100,26 @@ static void graph__leaves_out_what_is_not_live(void **state)
 	snap_destroy(s);
 }
 
+/* A mapping of somebody's own that the kernel put right behind a library without .bss. */
+static void roots__behind_a_module_are_not_its_data(void **state)
+{
+	struct snap *s = snap_create();
+	uint64_t a = snap_chunk(s, 0x40, INSP_CHUNK_INUSE);
+	struct insp_snapshot *snap;
+	struct insp_graph *g;
+
+	(void)state;
+	snap_put(s, SNAP_DATA + 8, a);
+	snap_put(s, SNAP_DATA + SNAP_REGION / 2 + 64, a);
+	snap = snap_seal(s);
+	snap->modules.items[0].end = SNAP_DATA + SNAP_REGION / 2;
+	g = build(snap, 1);
+	assert_int_equal(root_at(g, SNAP_DATA + 8)->kind, INSP_ROOT_DATA);
+	assert_int_equal(root_at(g, SNAP_DATA + SNAP_REGION / 2 + 64)->kind, INSP_ROOT_MEMORY);
+	insp_graph_destroy(g);
+	snap_destroy(s);
+}
+
 static void roots__are_named_by_where_they_lie(void **state)
 {
 	struct snap *s = snap_create();
@@ -279,6 +299,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(graph__tells_starts_from_interiors),
 		cmocka_unit_test(graph__leaves_out_what_is_not_live),
+		cmocka_unit_test(roots__behind_a_module_are_not_its_data),
 		cmocka_unit_test(roots__are_named_by_where_they_lie),
 		cmocka_unit_test(graph__equals_the_slow_way_on_random_heaps),
 		cmocka_unit_test(graph__refuses_a_snapshot_without_pointers),
