@@ -95,9 +95,10 @@ static void say(const char *text, size_t n)
 
 static void say_error(const char *text)
 {
-	say("meminspect: ", 12);
-	say(text, strlen(text));
-	say("\n", 1);
+	char line[1024]; /* one record in GDB's machine interface */
+	int n = snprintf(line, sizeof(line), "meminspect: %.1000s\n", text);
+
+	say(line, (size_t)n);
 }
 
 static void ask(enum stage stage, const char *commands)

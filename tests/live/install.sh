@@ -34,6 +34,17 @@ check 'pkg-config knows it' [ "$(pkg-config --modversion meminspect)" = "$("$D/u
 exported=$(nm -D --defined-only "$D/usr/lib/libmeminspect.so" | awk '{ print $3 }' | grep -v '^meminspect_')
 check 'only meminspect_* leaves the library' [ -z "$exported" ]
 
+if [ -e "$BUILD/meminspect-gdb.so" ]; then
+	script=$D/usr/share/meminspect/meminspect.gdb
+	check 'the script of GDB names the plugin where PREFIX has it' \
+		grep -q ' jit-reader-load /usr/lib/meminspect/meminspect-gdb.so$' "$script"
+	check 'the plugin is where the script names it' there lib/meminspect/meminspect-gdb.so
+	if command -v gdb >/dev/null; then
+		gdb -q -nx -batch -x "$script" -ex 'help heap summary' >"$T/help" 2>&1
+		check 'GDB takes the script' grep -q '^Usage: heap summary' "$T/help"
+	fi
+fi
+
 check 'make uninstall' silent make uninstall BUILD="$BUILD" DESTDIR="$D" PREFIX=/usr
 check 'nothing is left' [ -z "$(find "$D" ! -type d)" ]
 finish

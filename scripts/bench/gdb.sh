@@ -1,0 +1,100 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# gdb.sh: what `heap summary` costs inside GDB, beside the command line on the same process and core,
+# and, behind a gdbserver, beside GDB's own `dump memory` of the heap.
+#
+# Environment: RUNS (3), CHUNKS (10000000), REMOTE_CHUNKS (200000), BUILD, MEMINSPECT, GDB. Prints a
+# table; exit 1 when a limit is crossed. Let nothing else run meanwhile.
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+: "${BUILD:=$PWD/build}" "${MEMINSPECT:=$BUILD/meminspect}" "${RUNS:=3}" "${CHUNKS:=10000000}"
+: "${REMOTE_CHUNKS:=200000}" "${GDB:=gdb}"
+script=$BUILD/meminspect.gdb
+for need in "$GDB" gdbserver gcore; do
+	command -v "$need" >/dev/null || { echo "bench: $need is not installed" >&2; exit 77; }
+done
+T=$(mktemp -d) || exit 1
+pids=''
+# shellcheck disable=SC2086 # a list
+trap 'kill -9 $pids 2>/dev/null; rm -rf "$T"' EXIT
+trap 'exit 130' INT TERM
+crossed=0
+"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-optimize-sibling-calls -o "$BUILD/bench-victim" \
+	scripts/bench/bench-victim.c -lpthread || exit 1
+
+start()
+{
+	local line
+	exec {from}< <(exec "$BUILD/bench-victim" "$@")
+	pid=$!
+	pids="$pids $pid"
+	IFS= read -r -t 300 line <&"$from" || { echo "bench: the victim did not start" >&2; exit 1; }
+}
+
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+# outside TARGET: ns of the command line, start of the program included
+outside()
+{
+	local i t
+	for ((i = 0; i < RUNS; i++)); do
+		t=$(date +%s%N)
+		"$MEMINSPECT" heap summary --max-pause 60s "$@" >"$T/out" 2>"$T/err" || { cat "$T/err" >&2; exit 1; }
+		echo $(($(date +%s%N) - t))
+	done | median
+}
+
+# inside COMMAND GDB-ARGUMENT...: ns of a command at the prompt of a GDB that is attached already.
+# Each has a snapshot of its own: the first command of a session of GDB.
+inside()
+{
+	local command=$1 i
+	shift
+	for ((i = 0; i < RUNS; i++)); do
+		"$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set debuginfod enabled off' "$@" -x "$script" \
+			-ex "shell date +%s%N >$T/begin" -ex "$command" -ex "shell date +%s%N >$T/end" \
+			>"$T/out" 2>"$T/err" </dev/null
+		[ -s "$T/end" ] || { cat "$T/out" "$T/err" >&2; exit 1; }
+		echo $(($(cat "$T/end") - $(cat "$T/begin")))
+		rm -f "$T/begin" "$T/end"
+	done | median
+}
+
+# row WHAT NS NS LIMIT
+row()
+{
+	local holds
+	holds=$(awk -v a="$2" -v b="$3" -v l="$4" 'BEGIN { print l == "-" ? "-" : a <= l * b ? "yes" : "NO" }')
+	[ "$holds" != NO ] || crossed=1
+	awk -v w="$1" -v a="$2" -v b="$3" -v l="$4" -v h="$holds" 'BEGIN {
+		printf "| %s | %.2f s | %.2f s | %.2f | %s | %s |\n", w, a / 1e9, b / 1e9, a / b, l, h }'
+}
+
+printf '| heap summary | in GDB | compared with | ratio | limit | holds |\n|---|---|---|---|---|---|\n'
+start chunks "$CHUNKS"
+row "live, $CHUNKS chunks; the command line" "$(inside 'heap summary' -p "$pid")" "$(outside "$pid")" 1.5
+gcore -o "$T/core" "$pid" >/dev/null 2>&1
+kill -9 "$pid"
+core=$T/core.$pid
+row "core, $CHUNKS chunks; the command line" "$(inside 'heap summary' "$BUILD/bench-victim" "$core")" \
+	"$(outside "$core")" 1.2
+rm -f "$core"
+
+start chunks "$REMOTE_CHUNKS"
+read -r from to < <(awk '$6 == "[heap]" { split($1, a, "-"); print "0x" a[1], "0x" a[2] }' "/proc/$pid/maps")
+serve()
+{
+	port=$((20000 + RANDOM % 20000))
+	gdbserver --multi "localhost:$port" >"$T/server" 2>&1 &
+	pids="$pids $!"
+	for ((i = 0; i < 200; i++)); do
+		grep -q Listening "$T/server" && return
+		sleep 0.05
+	done
+}
+serve
+remote=(-ex "target extended-remote localhost:$port" -ex "attach $pid")
+row "gdbserver, $REMOTE_CHUNKS chunks; GDB's dump memory of the heap" "$(inside 'heap summary' "${remote[@]}")" \
+	"$(inside "dump binary memory $T/dump $from $to" "${remote[@]}")" -
+exit $crossed
