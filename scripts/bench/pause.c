@@ -2,11 +2,13 @@
 /*
  * pause: for how long a target stands still, by what we report and by what it saw itself.
  *
- *     pause [RUNS [GIB [heap]]]        heap: these only
+ *     pause [RUNS [GIB [heap|threads]]]        these only
  *
  * Forks its victims: N threads that wait or spin, 20 calls deep, and heaps of GIB GiB in pages of
  * 4 KiB that are written at a given rate. In each a heartbeat thread notes the longest time that
- * it did not run. Prints one line of CSV for each kind: medians in ms, with minimum and maximum.
+ * it did not run. The same processes are shown to gdb, gcore and eu-stack, where installed: of these
+ * the first column is the time that they took. Prints one line of CSV for each kind: medians in ms,
+ * with minimum and maximum.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,6 +34,8 @@
 struct shared {
 	_Atomic uint64_t gap_ns; /* the longest since it was set to 0 */
 	_Atomic int ready;
+	_Atomic int fork_now;	 /* asks the heap's owner to fork, which tells how long it took */
+	_Atomic uint64_t fork_ns;
 	uint64_t heap, heap_bytes;
 };
 
@@ -111,6 +115,21 @@ static void victim_threads(uint64_t n)
 	deep(20);
 }
 
+static void fork_when_asked(void)
+{
+	uint64_t begin = insp_now_ns();
+	pid_t pid;
+
+	if (!s->fork_now)
+		return;
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	s->fork_ns = insp_now_ns() - begin;
+	(void)waitpid(pid, NULL, 0);
+	s->fork_now = 0;
+}
+
 static void victim_heap(uint64_t bytes)
 {
 	char *heap = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -132,6 +151,7 @@ static void victim_heap(uint64_t bytes)
 			r ^= r << 13, r ^= r >> 7, r ^= r << 17;
 			heap[r % (bytes / 4096) * 4096]++;
 		}
+		fork_when_asked();
 		usleep(500);
 	}
 }
@@ -202,36 +222,6 @@ static struct insp_target *open_pid(pid_t pid)
 
 static const struct insp_stop_options with_stacks = {.want_registers = true, .stack_bytes = 64 << 10};
 
-static void bench_threads(const char *what, uint64_t n, bool spin, int runs)
-{
-	struct series reported = {0}, seen = {0};
-	struct insp_target *target;
-	pid_t pid;
-
-	spins = spin;
-	pid = start(victim_threads, n, (int)n);
-	target = open_pid(pid);
-	for (int i = 0; i < runs; i++) {
-		struct insp_pool *pool = insp_pool_create();
-		struct insp_threads threads;
-		struct insp_stop_report report;
-
-		usleep(20000);
-		s->gap_ns = 0;
-		if (target->ops->stop(target, &with_stacks, NULL))
-			continue;
-		(void)target->ops->threads(target, pool, &threads, NULL);
-		target->ops->resume(target, &report);
-		usleep(5000);
-		add(&reported, report.stopped_ns);
-		add(&seen, s->gap_ns);
-		insp_pool_destroy(pool);
-	}
-	insp_target_close(target);
-	end(pid);
-	print(what, &reported, &seen, 0);
-}
-
 static char *buffer;
 
 /* All of the heap through one reused block: what a walk in the stop reads. */
@@ -266,7 +256,6 @@ static bool once_precopy(struct insp_target *target, struct insp_stop_report *re
 		(void)!insp_precopy_finish(p, &err);
 		target->ops->resume(target, report);
 	}
-	usleep(2000);
 	*extra = insp_precopy_info(p)->held_bytes;
 	insp_precopy_end(p);
 	return true;
@@ -291,54 +280,170 @@ static bool once_twin(struct insp_target *target, struct insp_stop_report *repor
 	return !rc;
 }
 
+static bool once_threads(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	struct insp_pool *pool = insp_pool_create();
+	struct insp_threads threads;
+	int rc = target->ops->stop(target, &with_stacks, NULL);
+
+	(void)extra;
+	if (!rc) {
+		(void)target->ops->threads(target, pool, &threads, NULL);
+		target->ops->resume(target, report);
+	}
+	insp_pool_destroy(pool);
+	return !rc;
+}
+
+/* What reading alone costs, and what a fork by the target itself does: to compare with. */
+static bool once_raw(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	uint64_t begin = insp_now_ns();
+
+	(void)extra;
+	read_heap(target);
+	report->stopped_ns = insp_now_ns() - begin;
+	return true;
+}
+
+static bool once_bare_fork(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	(void)target;
+	(void)extra;
+	s->fork_now = 1;
+	while (s->fork_now)
+		usleep(1000);
+	report->stopped_ns = s->fork_ns;
+	return true;
+}
+
+static bool run_tool(const char *format, struct insp_target *target, struct insp_stop_report *report)
+{
+	char command[512];
+	uint64_t begin = insp_now_ns();
+	int status;
+
+	snprintf(command, sizeof(command), format, target->pid);
+	status = system(command);
+	report->stopped_ns = insp_now_ns() - begin;
+	/* 127: not installed. eu-stack ends with 1 when one frame of thousands has no name. */
+	return WIFEXITED(status) && WEXITSTATUS(status) != 127;
+}
+
+static bool once_gdb(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	(void)extra;
+	return run_tool("gdb -nx -batch -p %d -ex 'thread apply all bt' >/dev/null 2>&1", target, report);
+}
+
+static bool once_eu_stack(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	(void)extra;
+	return run_tool("eu-stack -p %d >/dev/null 2>&1", target, report);
+}
+
+static bool once_gcore(struct insp_target *target, struct insp_stop_report *report, uint64_t *extra)
+{
+	char path[64];
+	bool fine;
+
+	(void)extra;
+	fine = run_tool("gcore -o /tmp/meminspect-bench %d >/dev/null 2>&1", target, report);
+	snprintf(path, sizeof(path), "/tmp/meminspect-bench.%d", target->pid);
+	(void)unlink(path);
+	return fine;
+}
+
 typedef bool (*once_fn)(struct insp_target *, struct insp_stop_report *, uint64_t *);
 
-static void bench_heap(const char *what, uint64_t bytes, uint64_t rate, once_fn once, int runs)
+struct kind {
+	const char *what;
+	once_fn once;
+	bool slow; /* fewer runs */
+};
+
+#define SLOW_RUNS 5
+
+/* All kinds on the same process. */
+static void bench(pid_t pid, const char *where, const struct kind *kinds, size_t n, int runs)
 {
-	struct series reported = {0}, seen = {0};
-	struct insp_target *target;
-	uint64_t extra = 0;
-	pid_t pid;
+	struct insp_target *target = open_pid(pid);
 
-	write_rate = rate;
-	pid = start(victim_heap, bytes, 1);
-	target = open_pid(pid);
-	for (int i = 0; i < runs; i++) {
-		struct insp_stop_report report = {0};
+	for (size_t k = 0; k < n; k++) {
+		int wanted = kinds[k].slow && runs > SLOW_RUNS ? SLOW_RUNS : runs;
+		struct series reported = {0}, seen = {0};
+		uint64_t extra = 0;
+		char what[128];
 
-		usleep(20000);
-		s->gap_ns = 0;
-		if (!once(target, &report, &extra))
-			continue;
-		add(&reported, report.stopped_ns);
-		add(&seen, s->gap_ns);
+		for (int i = 0; i < wanted; i++) {
+			struct insp_stop_report report = {0};
+
+			usleep(20000);
+			s->gap_ns = 0;
+			if (!kinds[k].once(target, &report, &extra))
+				break;
+			usleep(5000); /* the heartbeat has seen the end of it */
+			add(&reported, report.stopped_ns);
+			add(&seen, s->gap_ns);
+		}
+		snprintf(what, sizeof(what), "%s: %s", where, kinds[k].what);
+		print(what, &reported, &seen, extra);
 	}
 	insp_target_close(target);
 	end(pid);
-	print(what, &reported, &seen, extra);
+}
+
+static void bench_threads(uint64_t n, bool spin, int runs)
+{
+	const struct kind kinds[] = {
+		{"meminspect", once_threads, spin},
+		{"eu-stack -p", once_eu_stack, true},
+		{"gdb thread apply all bt", once_gdb, true},
+	};
+	char where[64];
+
+	spins = spin;
+	snprintf(where, sizeof(where), "%d threads that %s", (int)n, spin ? "spin" : "wait");
+	/* The other tools would be at work for minutes. */
+	bench(start(victim_threads, n, (int)n), where, kinds, spin || n > 1000 ? 1 : 3, runs);
+}
+
+static void bench_heap(uint64_t bytes, uint64_t rate, const struct kind *kinds, size_t n, int runs)
+{
+	char where[64];
+
+	write_rate = rate;
+	snprintf(where, sizeof(where), "%d GiB and %d pages/s", (int)(bytes >> 30), (int)rate);
+	bench(start(victim_heap, bytes, 1), where, kinds, n, runs);
 }
 
 int main(int argc, char **argv)
 {
+	const struct kind most[] = {
+		{"raw read", once_raw, false},	 {"stop and read", once_stop, false},
+		{"precopy", once_precopy, false}, {"bare fork by itself", once_bare_fork, false},
+		{"fork", once_twin, false},	 {"gcore", once_gcore, true},
+	};
 	int runs = argc > 1 ? atoi(argv[1]) : 20;
 	uint64_t gib = argc > 2 ? (uint64_t)atoi(argv[2]) : 1, bytes = gib << 30;
+	const char *only = argc > 3 ? argv[3] : "";
 
 	s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	buffer = aligned_alloc(4096, 1 << 20);
 	if (s == MAP_FAILED || !buffer)
 		return 1;
 	memset(buffer, 0, 1 << 20);
-	printf("kind,stopped_ms,min,max,gap_seen_ms,min,max,runs,held_mb\n");
-	if (argc > 3 && !strcmp(argv[3], "heap"))
-		goto heaps;
-	bench_threads("10 threads waiting", 10, false, runs);
-	bench_threads("500 threads waiting", 500, false, runs);
-	bench_threads("5000 threads waiting", 5000, false, runs);
-	bench_threads("500 threads spinning", 500, true, runs < 3 ? runs : 3); /* slow to prepare */
-heaps:
-	bench_heap("stop and read", bytes, 10000, once_stop, runs);
-	bench_heap("precopy and 10k pages/s written", bytes, 10000, once_precopy, runs);
-	bench_heap("precopy and 100k pages/s written", bytes, 100000, once_precopy, runs);
-	bench_heap("twin", bytes, 10000, once_twin, runs);
+	printf("kind,stopped_or_taken_ms,min,max,gap_seen_ms,min,max,runs,held_mb\n");
+	fflush(stdout);
+	if (strcmp(only, "heap")) {
+		bench_threads(10, false, runs);
+		bench_threads(500, false, runs);
+		bench_threads(5000, false, runs);
+		bench_threads(500, true, runs); /* slow to prepare */
+	}
+	if (strcmp(only, "threads")) {
+		bench_heap(bytes, 10000, most, sizeof(most) / sizeof(most[0]), runs);
+		bench_heap(bytes, 100000, &most[2], 1, runs);
+	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pause.sh [RUNS [GIB [heap]]]: builds and runs pause.c, which see. Let nothing else run meanwhile.
+# pause.sh [RUNS [GIB [heap|threads]]]: builds and runs pause.c, which see. Let nothing else run meanwhile.
 
 set -eu
 cd "$(dirname "$0")/../.."
