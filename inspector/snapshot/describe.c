@@ -34,6 +34,9 @@ static void meta(struct insp_codec *c, struct insp_snapshot *s)
 	insp_codec_u32(c, &s->capture.threads_unstopped);
 	insp_codec_u32(c, &s->capture.restarts_mended);
 	insp_codec_u64(c, &s->capture.total_ns);
+	/* Walks over pages go on by it. */
+	if (!c->writing && (s->page_size < 4096 || s->page_size & (s->page_size - 1)))
+		insp_codec_fail(c, INSP_E_CORRUPT);
 }
 
 static void region(struct insp_codec *c, struct insp_region *r)
@@ -205,6 +208,9 @@ static void heaps(struct insp_codec *c, struct insp_snapshot *s)
 {
 	insp_codec_vec_malloc(c, &s->allocators, allocator);
 	insp_codec_vec_malloc(c, &s->arenas, arena);
+	for (size_t i = 0; !c->writing && i < s->arenas.n; i++)
+		if (s->arenas.items[i].allocator >= s->allocators.n)
+			insp_codec_fail(c, INSP_E_CORRUPT);
 	insp_codec_vec_malloc(c, &s->bins, bin);
 	insp_codec_vec_malloc(c, &s->findings, finding);
 	insp_codec_size(c, &s->findings.dropped);
@@ -265,7 +271,8 @@ static bool has_residency(const struct insp_snapshot *s)
 }
 
 /* A span as it lies in memory: the bits are the answer to where its chunks are. */
-static void span_read(struct insp_codec *c, struct insp_chunks *chunks, size_t *ret_states)
+static void span_read(struct insp_codec *c, struct insp_chunks *chunks, size_t narenas,
+		      size_t *ret_states)
 {
 	struct insp_geometry geometry = {0};
 	uint64_t start, end;
@@ -283,7 +290,8 @@ static void span_read(struct insp_codec *c, struct insp_chunks *chunks, size_t *
 	insp_codec_blob(c, &bits, &nbytes);
 	if (c->failed)
 		return;
-	if (start >= end || !n || geometry.shift > 12 || geometry.lead > 1u << geometry.shift) {
+	if (start >= end || !n || geometry.shift > 12 || geometry.lead > 1u << geometry.shift ||
+	    arena_index >= narenas) {
 		insp_codec_fail(c, INSP_E_CORRUPT);
 		return;
 	}
@@ -318,7 +326,7 @@ static void chunks(struct insp_codec *c, struct insp_snapshot *s)
 		if (c->writing)
 			span_write(c, &s->chunks->spans[s->chunks->by_first[i]]);
 		else
-			span_read(c, s->chunks, &total);
+			span_read(c, s->chunks, s->arenas.n, &total);
 	if (c->writing) {
 		insp_codec_raw(c, s->chunks->states, s->chunks->n);
 		return;

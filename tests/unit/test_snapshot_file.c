@@ -52,6 +52,7 @@ static struct insp_snapshot *build(void)
 	struct insp_region *regions = insp_pool_array(s->pool, 2, sizeof(*regions));
 	struct insp_thread *t = insp_pool_alloc(s->pool, sizeof(*t));
 	struct insp_frame *frame;
+	struct insp_allocator *allocator = insp_vec_push(&s->allocators);
 	struct insp_arena *arena = insp_vec_push(&s->arenas);
 	struct insp_finding *finding = insp_vec_push(&s->findings);
 	uint64_t block[512] = {0};
@@ -74,6 +75,7 @@ static struct insp_snapshot *build(void)
 	frame = insp_vec_push(&t->frames);
 	*frame = (struct insp_frame){.pc = 0x1234, .function = "main", .line = 42};
 	s->threads = (struct insp_threads){.items = t, .n = 1, .cap = 1};
+	*allocator = (struct insp_allocator){.name = "glibc", .title = "glibc malloc"};
 	*arena = (struct insp_arena){.name = "main", .addr = 0x1000, .system_bytes = 0xff000};
 	*finding = (struct insp_finding){INSP_CORRUPTION, "bad_size", 0x5000, "a chunk is odd"};
 	insp_chunks_add_lone(s->chunks, 0x200000, 0x221000, 0, glibc, INSP_CHUNK_MMAPPED);
@@ -195,6 +197,32 @@ static void snapshot_file__refuses_damage_everywhere(void **state)
 	free(bytes);
 }
 
+/* What indexes something else, or is divided by, is checked once, here. */
+static void snapshot_file__refuses_numbers_that_lead_astray(void **state)
+{
+	struct insp_error err = {0};
+
+	(void)state;
+	for (int which = 0; which < 5; which++) {
+		struct insp_snapshot *a = build(), *b = NULL;
+		uint8_t *bytes;
+		size_t n;
+
+		if (which == 0)
+			a->page_size = 0;
+		else if (which == 1)
+			a->page_size = 6000;
+		else if (which == 2)
+			a->arenas.items[0].allocator = 1;
+		else
+			a->chunks->spans[which - 3].arena = 1;
+		bytes = saved_bytes(a, &n);
+		assert_int_equal(insp_snapshot_load_bytes(bytes, n, "x", &b, &err), INSP_E_CORRUPT);
+		insp_snapshot_destroy(a);
+		free(bytes);
+	}
+}
+
 /* Sections that pass their checksums but hold nonsense: every truncation and many flips. */
 static void snapshot_file__survives_nonsense_in_a_section(void **state)
 {
@@ -242,6 +270,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(snapshot_file__gives_back_what_was_saved),
 		cmocka_unit_test(snapshot_file__refuses_damage_everywhere),
+		cmocka_unit_test(snapshot_file__refuses_numbers_that_lead_astray),
 		cmocka_unit_test(snapshot_file__survives_nonsense_in_a_section),
 		cmocka_unit_test(snapshot_file__writes_nothing_where_it_may_not),
 	};
