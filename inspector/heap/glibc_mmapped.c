@@ -418,6 +418,7 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 		.pages_left = PAGES_HELD,
 	};
 	const struct insp_regions *regions = env->regions;
+	uint64_t end = 0;
 
 	g->mmapped.n = 0;
 	for (size_t i = 0; i < result->chunks->nspans; i++) {
@@ -431,10 +432,16 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 			s.main = i;
 			s.main_bytes = insp_glibc_walked_bytes(g, i);
 		}
-	for (size_t i = 0; i < regions->n && !satisfied(&s); i++)
-		if (may_be_malloced(&s, &regions->items[i]))
-			(void)follow(&s, regions->items[i].start,
-				     insp_glibc_mapped_end(regions, regions->items[i].start));
+	for (size_t i = 0; i < regions->n && !satisfied(&s); i++) {
+		const struct insp_region *r = &regions->items[i];
+
+		if (!may_be_malloced(&s, r))
+			continue;
+		/* Of neighbours it is the same: not to be looked for from each of thousands. */
+		if (end < r->end)
+			end = insp_glibc_mapped_end(regions, r->start);
+		(void)follow(&s, r->start, end);
+	}
 	try_hints(&s);
 	for (size_t i = 0; i < regions->n && g->par.have && !satisfied(&s); i++)
 		if (may_be_malloced(&s, &regions->items[i]))

@@ -345,14 +345,15 @@ static void set_last(struct insp_glibc_walk *w, enum insp_chunk_state state)
 		chunks->states[chunks->n - 1] = (uint8_t)state;
 }
 
-/* The address of the chunk added last. */
-static bool last_addr(const struct insp_glibc_walk *w, uint64_t *ret)
+/* The address of the chunk added last, which lies below addr. */
+static bool last_addr(const struct insp_glibc_walk *w, uint64_t addr, uint64_t *ret)
 {
 	const struct insp_span *s = w->result->chunks->open;
 
-	if (!s || !s->n)
+	if (!s || !s->n || addr <= s->start || addr > s->end)
 		return false;
-	for (size_t word = s->nwords; word-- > 0;)
+	/* Not from the end of the span: a heap with many bad sizes would be looked through for each. */
+	for (size_t word = (size_t)((addr - 1 - s->base) / GLIBC_ALIGN / 64) + 1; word-- > 0;)
 		if (s->bits[word]) {
 			*ret = s->base + ((uint64_t)word * 64 + 63 -
 					  (uint64_t)__builtin_clzll(s->bits[word])) * GLIBC_ALIGN;
@@ -372,7 +373,7 @@ static bool heap_end(struct insp_glibc_walk *w, uint64_t addr, uint64_t head)
 		uint64_t before;
 
 		/* Old top was too small to be freed: it became the fencepost. */
-		if (last_addr(w, &before) && addr - before == GLIBC_MIN_SIZE)
+		if (last_addr(w, addr, &before) && addr - before == GLIBC_MIN_SIZE)
 			set_last(w, INSP_CHUNK_METADATA);
 		insp_chunks_add(w->result->chunks, addr, INSP_CHUNK_METADATA);
 		return true;
@@ -447,7 +448,7 @@ static void trust_in_use(struct insp_glibc_walk *w, uint64_t addr)
 	const struct insp_chunks *chunks = w->result->chunks;
 	uint64_t before, prev_size, head;
 
-	if (last_addr(w, &before) && chunks->states[chunks->n - 1] == INSP_CHUNK_UNLINKED &&
+	if (last_addr(w, addr, &before) && chunks->states[chunks->n - 1] == INSP_CHUNK_UNLINKED &&
 	    (!peek(w, addr, &prev_size, &head) || prev_size != addr - before))
 		set_last(w, INSP_CHUNK_INUSE);
 }
@@ -462,7 +463,7 @@ static uint64_t skip_bad(struct insp_glibc_walk *w, uint64_t addr, uint64_t head
 
 	trust_in_use(w, addr);
 
-	if (last_addr(w, &before) && addr - before > GLIBC_MIN_SIZE &&
+	if (last_addr(w, addr, &before) && addr - before > GLIBC_MIN_SIZE &&
 	    addr - before <= LOOK_BACK_MAX) {
 		uint64_t limit = w->limit;
 
