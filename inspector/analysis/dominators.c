@@ -23,6 +23,7 @@
 #include "analysis/reverse.h"
 #include "base/big.h"
 #include "base/log.h"
+#include "base/worker.h"
 
 #define INTERRUPT_EVERY 0xffff
 #define AHEAD		8 /* chunks between two steps of fetching ahead */
@@ -270,7 +271,7 @@ static int number_chunks(struct builder *b, struct insp_error *err)
 	b->d->chunk_of = insp_big_alloc(b->cap, sizeof(*b->d->chunk_of));
 	if (!b->visited || !b->is_root || !b->links || !b->d->chunk_of)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for dominators");
-	threaded = pthread_create(&thread, NULL, turn_around, &b->turning) == 0;
+	threaded = insp_worker_start(&thread, turn_around, &b->turning) == 0;
 	walked = walk_all(b);
 	if (threaded)
 		pthread_join(thread, NULL);

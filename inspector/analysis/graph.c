@@ -17,6 +17,7 @@
 #include "base/big.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "base/worker.h"
 
 #define BATCH		   256
 #define PARALLEL_POINTERS  200000 /* below, a second thread is not worth its start */
@@ -218,7 +219,7 @@ static int build_edges(struct insp_graph *g, unsigned nthreads, struct insp_erro
 	workers[1] = (struct worker){.graph = g, .from = 0, .to = middle, .first = g->first,
 				     .edges = g->edges};
 	if (middle) {
-		threaded = pthread_create(&thread, NULL, worker_run, &workers[1]) == 0;
+		threaded = insp_worker_start(&thread, worker_run, &workers[1]) == 0;
 		if (!threaded)
 			(void)worker_run(&workers[1]);
 	}

@@ -24,6 +24,7 @@
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/vec.h"
+#include "base/worker.h"
 #include "heap/allocator.h"
 #include "site/sites.h"
 #include "snapshot/copy.h"
@@ -446,7 +447,7 @@ static int counting_begin(struct take *t, struct insp_error *err)
 		insp_pool_destroy(c->pool);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	}
-	c->running = pthread_create(&c->thread, NULL, count, c) == 0;
+	c->running = insp_worker_start(&c->thread, count, c) == 0;
 	if (!c->running)
 		(void)count(c);
 	return 0;

@@ -26,6 +26,7 @@
 
 #include "base/fmt.h"
 #include "base/vec.h"
+#include "base/worker.h"
 #include "target/live.h"
 #include "target/tracer_inside.h"
 
@@ -230,14 +231,8 @@ static void *tracer_main(void *arg)
 
 static int start_thread(struct insp_tracer *t, struct insp_error *err)
 {
-	sigset_t all, before;
-	int e;
+	int e = insp_worker_start(&t->thread, tracer_main, t);
 
-	/* Signals to this process are for its other threads. */
-	sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&t->thread, NULL, tracer_main, t);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e)
 		return insp_fail_errno(err, INSP_E_NOMEM, e, "tracer thread");
 	t->thread_made = true;
