@@ -133,8 +133,7 @@ static int compare(const void *a, const void *b)
 	return insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
-/* Sorts by key and adds up groups of the same key. */
-static void merge(struct insp_groups *g)
+void insp_groups_merge(struct insp_groups *g)
 {
 	size_t out = 0;
 
@@ -169,7 +168,7 @@ int insp_groups_make(const struct insp_snapshot *snapshot, const char *by, struc
 					 snapshot->comm);
 		rc = ways[i].make(&m);
 		if (!rc)
-			merge(ret);
+			insp_groups_merge(ret);
 		return rc;
 	}
 	return insp_fail(err, INSP_E_USAGE, "there is no grouping '%s'", by);

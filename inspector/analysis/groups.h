@@ -36,6 +36,9 @@ unsigned insp_groups_needs(const char *by);
 int insp_groups_make(const struct insp_snapshot *snapshot, const char *by, struct insp_pool *pool,
 		     struct insp_groups *ret, struct insp_error *err) insp_must_check;
 
+/* For a grouping made elsewhere: sorts by key, and adds up groups of the same key. */
+void insp_groups_merge(struct insp_groups *groups);
+
 /* One key in two snapshots; base or now is zero when it is not there. */
 struct insp_group_delta {
 	const char *key;

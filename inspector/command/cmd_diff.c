@@ -5,6 +5,7 @@
 
 #include "analysis/groups.h"
 #include "command/command.h"
+#include "command/site_diff.h"
 #include "snapshot/file.h"
 
 struct args {
@@ -15,7 +16,7 @@ struct args {
 static const struct insp_option options[] = {
 	{"BASE", 0, INSP_OPT_FILE, NULL, "the earlier snapshot, a file; at the prompt `base` can choose it",
 	 NULL, NULL, offsetof(struct args, base)},
-	{"by", 'b', INSP_OPT_CHOICE, "KEY", "what to compare", "size", INSP_GROUP_CHOICES,
+	{"by", 'b', INSP_OPT_CHOICE, "KEY", "what to compare", "size", INSP_GROUP_CHOICES "|site",
 	 offsetof(struct args, by)},
 	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; change: largest first", "change",
 	 "change|key|now|growth", offsetof(struct args, sort)},
@@ -155,20 +156,42 @@ static int find_base(struct insp_context *ctx, const char *file, const struct in
 	return 0;
 }
 
+static void destroy_profile(void *profile)
+{
+	insp_profile_destroy(profile);
+}
+
+static int group(struct insp_context *ctx, const struct insp_snapshot *base, const char *by,
+		 struct insp_groups *then, struct insp_groups *now, struct insp_profile **profile,
+		 struct insp_error *err)
+{
+	int rc;
+
+	if (!strcmp(by, "site")) {
+		rc = insp_site_diff(ctx, base, then, now, profile, err);
+		if (!rc && insp_pool_defer(ctx->pool, destroy_profile, *profile)) {
+			insp_profile_destroy(*profile);
+			return insp_fail(err, INSP_E_NOMEM, "out of memory");
+		}
+		return rc;
+	}
+	rc = insp_groups_make(base, by, ctx->pool, then, err);
+	return rc ? rc : insp_groups_make(ctx->snapshot, by, ctx->pool, now, err);
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
 	const struct args *a = args;
 	const struct insp_snapshot *base;
-	struct insp_groups then, now;
+	struct insp_groups then = {0}, now = {0};
+	struct insp_profile *profile = NULL;
 	struct insp_group_deltas d;
 	uint64_t growth = 0, shown = 0, total = 0;
 	int rc = find_base(ctx, a->base, &base, err);
 
 	if (!rc)
-		rc = insp_groups_make(base, a->by, ctx->pool, &then, err);
-	if (!rc)
-		rc = insp_groups_make(ctx->snapshot, a->by, ctx->pool, &now, err);
+		rc = group(ctx, base, a->by, &then, &now, &profile, err);
 	if (!rc)
 		rc = insp_groups_diff(&then, &now, ctx->pool, &d, err);
 	if (rc)
@@ -193,12 +216,16 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	insp_table_end(report);
 	if (shown < total)
 		insp_table_cut(report, shown, total, "--limit 0 shows all");
+	if (profile)
+		insp_report_profile_only(report, profile);
 	return 0;
 }
 
 static unsigned needs_of(const void *args)
 {
-	return insp_groups_needs(((const struct args *)args)->by);
+	const char *by = ((const struct args *)args)->by;
+
+	return !strcmp(by, "site") ? INSP_NEED_SITES | INSP_NEED_SYMBOLS : insp_groups_needs(by);
 }
 
 static const struct insp_column top_fields[] = {
@@ -214,15 +241,17 @@ static const struct insp_table *const tables[] = {&top_doc, &table, NULL};
 const struct insp_command insp_cmd_diff = {
 	.name = "diff",
 	.group = "files",
-	.summary = "what grew since an earlier snapshot, by size, arena, state or mapping",
+	.summary = "what grew since an earlier snapshot, by size, site, arena, state or mapping",
 	.help = "Compares a saved snapshot with the process, or with a second file: `meminspect diff "
 		"start.mi peak.mi`. Bytes and counts are those in use, but for states and mappings.\n\n"
 		"Risk is how much of all growth a group is responsible for: high from 30 %, medium from "
-		"10 %. A group that only appears now is new; one that is not there any more is gone.",
+		"10 %. A group that only appears now is new; one that is not there any more is gone.\n\n"
+		"--by site compares who allocated what is in use, as the hook recorded it, by the names of "
+		"functions. With it, --format pprof, folded and flamegraph write the change, stack by stack.",
 	.example = "diff --by size start.mi",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_PROFILE,
 	.tables = tables,
 	.needs_of = needs_of,
 	.run = run,

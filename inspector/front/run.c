@@ -257,6 +257,9 @@ static int run_reported(const struct insp_run *run, struct insp_context *ctx,
 	if (renderer->envelope)
 		envelope(report, run->command, ctx->snapshot);
 	rc = run->command->run(ctx, run->args, report, &command_err);
+	if (!rc && renderer->profile_only && !insp_report_profiled(report))
+		rc = insp_fail(&command_err, INSP_E_USAGE, "'%s' has no profile to write as %s with these options",
+			       run->command->name, renderer->name);
 	if (rc == INSP_E_THRESHOLD)
 		end_rc = insp_report_end(report, &(struct insp_error){0}, err);
 	else

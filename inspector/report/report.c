@@ -30,6 +30,7 @@ struct insp_report {
 	void *state;
 	struct insp_out *out;
 	struct insp_error err;
+	bool profiled; /* a profile was given to the sink */
 	unsigned depth;
 	unsigned char levels[REPORT_DEPTH_MAX]; /* enum level */
 
@@ -433,6 +434,7 @@ static int send_profile(struct insp_report *r, const struct insp_profile *profil
 {
 	if (insp_report_failed(r))
 		return 0;
+	r->profiled = true;
 	return r->sink->profile ? r->sink->profile(r->state, profile, err) : 1;
 }
 
@@ -445,6 +447,11 @@ void insp_report_profile(struct insp_report *r, const struct insp_profile *profi
 		rc = insp_report_profile_tables(r, profile, limit, &err);
 	if (rc < 0)
 		report_fail(r, err.code, err.msg);
+}
+
+bool insp_report_profiled(const struct insp_report *r)
+{
+	return r->profiled;
 }
 
 void insp_report_profile_only(struct insp_report *r, const struct insp_profile *profile)

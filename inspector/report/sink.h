@@ -66,6 +66,8 @@ struct insp_report *insp_report_create(const struct insp_sink *sink, void *state
  */
 int insp_report_end(struct insp_report *r, const struct insp_error *command_err,
 		    struct insp_error *err);
+/* Did the command have a profile to give? */
+bool insp_report_profiled(const struct insp_report *r);
 void insp_report_destroy(struct insp_report *r);
 
 /* Of a value, whatever number it was given as. */

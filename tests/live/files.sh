@@ -133,6 +133,49 @@ mi save --no-pointers "$T/small.mi" "$PID"
 mi leaks "$T/small.mi"
 check 'a snapshot without pointers says so' grep -q 'without pointers' <<<"$ERR"
 
+# ---- who allocated what is new: two starts of one program, so addresses differ
+if [ -e "$BUILD/libmeminspect-hook.so" ] && [ -x "$BUILD/demo-server" ]; then
+	server() # a new one, recorded: PID, port
+	{
+		exec {from}< <(exec "$MEMINSPECT" run --full -- "$BUILD/demo-server" --port 0 --die-with-parent)
+		PID=$!
+		pids="$pids $PID"
+		IFS= read -r -t 20 TRUTH <&"$from" || { echo 'the server did not start'; exit 1; }
+		port=$(truth port)
+	}
+	server
+	mi save "$T/then.mi" "$PID"
+	kill -9 "$PID"
+	server
+	check 'the second one leaks' "$BUILD/demo-server" --get "$port" '/leak?n=3000'
+	mi save "$T/now.mi" "$PID"
+	mi diff --by site "$T/then.mi" "$T/now.mi" --format json
+	check 'diff --by site: who leaks' \
+		json '[.diff[] | select(.key | startswith("session_open")) | .delta_count] | add == 9000'
+	site=$(jq -S .diff "$T/out")
+	mi diff --by site "$T/then.mi" "$PID" --format json
+	check 'the same on the process' same "$site" "$(jq -S .diff "$T/out")"
+	mi diff --by site "$T/then.mi" "$T/now.mi" --format folded
+	check 'folded: the change, stack by stack' \
+		[ "$(awk '/session_open/ { n += $NF } END { print (n > 900000) }' "$T/out")" = 1 ]
+	check 'folded: what did not change is not there' [ "$(grep -c ' 0$' "$T/out")" = 0 ]
+	mi diff --by site "$T/then.mi" "$T/now.mi" --format flamegraph -o "$T/diff.html"
+	check 'flame graph: of a difference' grep -q '"delta":true' "$T/diff.html"
+	if command -v go >/dev/null; then
+		mi diff --by site "$T/then.mi" "$T/now.mi" --format pprof -o "$T/diff.pb.gz"
+		go tool pprof -top -sample_index=inuse_objects "$T/diff.pb.gz" >"$T/out" 2>"$T/err"
+		check 'go tool pprof reads the difference' grep -q session_open "$T/out"
+	else
+		skip 'go tool pprof reads the difference' 'go is not installed'
+	fi
+	mi diff --by size "$T/then.mi" "$T/now.mi" --format folded
+	check 'a diff without stacks says so' [ "$RC" = 2 ]
+	kill -9 "$PID"
+else
+	skip 'diff by site' 'the hook or the server is not built'
+fi
+victim mix
+
 # ---- newer, foreign and cut
 mi save "$T/whole.mi" "$PID"
 cp "$T/whole.mi" "$T/newer.mi"
