@@ -152,26 +152,6 @@ static void report_symbol(struct insp_report *r, const struct insp_context *ctx,
 	insp_object_end(r);
 }
 
-/* The frame whose stack holds addr: the innermost whose stack pointer lies at or below it. */
-static const struct insp_frame *frame_at(const struct insp_thread *t, uint64_t addr, size_t *ret_no)
-{
-	const struct insp_frame *found = NULL;
-	size_t no = 0;
-
-	for (size_t i = 0; i < t->frames.n; i++) {
-		const struct insp_frame *f = &t->frames.items[i];
-
-		if (f->flags & INSP_FRAME_INLINED)
-			continue;
-		if (f->sp && f->sp <= addr) {
-			found = f;
-			*ret_no = no;
-		}
-		no++;
-	}
-	return found;
-}
-
 static void report_stack(struct insp_report *r, const struct insp_snapshot *snap, uint64_t addr)
 {
 	const struct insp_thread *t = insp_thread_of_stack(snap, addr);
@@ -180,7 +160,7 @@ static void report_stack(struct insp_report *r, const struct insp_snapshot *snap
 
 	if (!t)
 		return;
-	frame = frame_at(t, addr, &no);
+	frame = insp_thread_frame_at(t, addr, &no);
 	insp_object_begin(r, "stack", "Stack");
 	insp_field_i64(r, "tid", "thread", INSP_T_ID, t->tid);
 	insp_field_str(r, "thread_name", "name", t->name);

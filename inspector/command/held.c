@@ -93,26 +93,6 @@ static const char *register_name(uint64_t reg)
 	return reg < INSP_N_REGS ? names[reg] : "?";
 }
 
-/* The frame whose part of the stack holds addr: the innermost that ends above it. */
-static const struct insp_frame *frame_of(const struct insp_thread *t, uint64_t addr, size_t *ret_no)
-{
-	const struct insp_frame *found = NULL;
-	size_t no = 0;
-
-	for (size_t i = 0; i < t->frames.n; i++) {
-		const struct insp_frame *f = &t->frames.items[i];
-
-		if (f->flags & INSP_FRAME_INLINED)
-			continue;
-		if (f->sp && f->sp <= addr) {
-			found = f;
-			*ret_no = no;
-		}
-		no++;
-	}
-	return found;
-}
-
 static const char *name_thread_root(const struct insp_context *ctx, const struct insp_root *root)
 {
 	const struct insp_thread *t = &ctx->snapshot->threads.items[root->owner];
@@ -127,7 +107,7 @@ static const char *name_thread_root(const struct insp_context *ctx, const struct
 		return insp_pool_printf(ctx->pool, "thread-local storage of thread %d (%s) at %#" PRIx64,
 					t->tid, t->name, root->addr);
 	default:
-		f = frame_of(t, root->addr, &no);
+		f = insp_thread_frame_at(t, root->addr, &no);
 		if (f)
 			return insp_pool_printf(ctx->pool, "stack of thread %d (%s), frame %zu %s, at %#" PRIx64,
 						t->tid, t->name, no, f->function ? f->function : "?",

@@ -70,6 +70,13 @@ struct insp_thread {
 	struct insp_frames frames;	 /* filled by stack/ after the pause */
 };
 
+/*
+ * The frame whose part of the stack holds addr, a view; ret_no is its number as in lists of
+ * frames, where inlined ones do not count. NULL: below all of them.
+ */
+const struct insp_frame *insp_thread_frame_at(const struct insp_thread *thread, uint64_t addr,
+					      size_t *ret_no);
+
 struct insp_threads {
 	struct insp_thread *items; /* main thread first, then by tid */
 	size_t n, cap;
