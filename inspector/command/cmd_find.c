@@ -34,7 +34,7 @@ static const struct insp_column columns[] = {
 	{"addr", "address", INSP_T_ADDR, 0, "where it begins"},
 	{"chunk", "chunk", INSP_T_ADDR, 0, "memory of the chunk that it lies in, if any"},
 	{"offset", "offset", INSP_T_COUNT, 0, "in that chunk"},
-	{"state", "state", INSP_T_STR, 0, "of that chunk"},
+	{"state", NULL, INSP_T_STR, 0, "of that chunk"},
 	{"where", "where", INSP_T_STR, INSP_COL_WRAP, "what lies there"},
 };
 static const struct insp_table table = INSP_TABLE("places", NULL, columns, "not found");

@@ -49,7 +49,7 @@ int insp_target_open_config(const char *spec, const struct insp_target_config *c
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
 		if (targets[i]->claims && targets[i]->claims(spec))
 			return open_row(targets[i], spec, NULL, config, ret, err);
-	return insp_fail(err, INSP_E_USAGE, "'%s' is neither a process nor a file that can be read",
+	return insp_fail(err, INSP_E_USAGE, "'%s' is neither a process nor a core or snapshot that can be read",
 			 spec);
 }
 
