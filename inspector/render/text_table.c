@@ -291,6 +291,22 @@ static size_t line_columns(const struct insp_text_table *t)
 	return sum;
 }
 
+/* Bars only repeat a number: in a line that is too long they go before any text is cut. */
+static void drop_bars(struct insp_text_table *t)
+{
+	size_t last = t->last;
+
+	if (line_columns(t) <= t->options->width)
+		return;
+	for (size_t i = 0; i < t->table->ncolumns; i++) {
+		if (t->table->columns[i].type == INSP_T_BAR)
+			t->cols[i].shown = false;
+		else if (t->cols[i].shown)
+			last = i;
+	}
+	t->last = last;
+}
+
 /* Takes columns from the widest WRAP column until the line fits or nothing can give any more. */
 static void shrink(struct insp_text_table *t)
 {
@@ -330,8 +346,10 @@ static void lay_out(struct insp_text_table *t)
 			t->cols[i].width = total.len;
 	}
 	insp_str_deinit(&total);
-	if (t->options->width && !t->options->wide)
+	if (t->options->width && !t->options->wide) {
+		drop_bars(t);
 		shrink(t);
+	}
 	t->laid_out = true;
 	write_header(t);
 }
@@ -351,7 +369,7 @@ void insp_text_table_row(struct insp_text_table *t, const struct insp_value *cel
 	write_rows(t);
 }
 
-/* May "total" stand in a column of that type? */
+/* May "total" stand in a column of that type, be it not the first? */
 static bool names_row(enum insp_type type)
 {
 	return type == INSP_T_STR || type == INSP_T_ADDR || type == INSP_T_ID;
@@ -360,7 +378,7 @@ static bool names_row(enum insp_type type)
 static void write_totals(struct insp_text_table *t)
 {
 	struct insp_str s = {0};
-	bool named = false;
+	bool named = false, first = true;
 
 	insp_out_pad(t->out, ' ', t->indent);
 	if (t->options->color)
@@ -375,11 +393,12 @@ static void write_totals(struct insp_text_table *t)
 			struct insp_value v = total_of(col, t->table->columns[i].type);
 
 			insp_text_value(&s, t->options, t->table->columns[i].type, &v);
-		} else if (!named && col->width >= 5 && names_row(t->table->columns[i].type)) {
+		} else if (!named && col->width >= 5 && (first || names_row(t->table->columns[i].type))) {
 			insp_str_add(&s, "total");
 			named = true;
 		}
 		write_cell(t, i, insp_str_text(&s), s.len, s.len);
+		first = false;
 	}
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_PLAIN);

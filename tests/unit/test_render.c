@@ -390,6 +390,35 @@ static void render__narrow_terminals_cut(void **state)
 	free(got);
 }
 
+static const struct insp_column share_columns[] = {
+	{"name", "name", INSP_T_STR, 0, ""},
+	{"share", "share", INSP_T_BAR, 0, ""},
+};
+static const struct insp_table shares = INSP_TABLE("shares", NULL, share_columns, NULL);
+
+static void a_bar(struct insp_report *r)
+{
+	insp_table_begin(r, &shares);
+	insp_cell_str(r, "what is longer than ten");
+	insp_cell_f64(r, 1);
+	insp_row_end(r);
+	insp_table_end(r);
+}
+
+static void render__narrow_terminals_have_no_bars(void **state)
+{
+	const struct insp_render_options narrow = {.width = 44, .utf8 = true}, fits = {.width = 45, .utf8 = true};
+	char *got;
+
+	(void)state;
+	got = render_as("text", &narrow, a_bar, NULL);
+	assert_string_equal(got, "NAME\nwhat is longer than ten\n");
+	free(got);
+	got = render_as("text", &fits, a_bar, NULL);
+	assert_non_null(strstr(got, "\xe2\x96\x88"));
+	free(got);
+}
+
 static void many_rows(struct insp_report *r)
 {
 	insp_table_begin(r, &arenas);
@@ -597,6 +626,7 @@ int main(void)
 		cmocka_unit_test(render__interrupt_ends_in_order),
 		cmocka_unit_test(render__write_failure_sticks),
 		cmocka_unit_test(render__narrow_terminals_cut),
+		cmocka_unit_test(render__narrow_terminals_have_no_bars),
 		cmocka_unit_test(render__streams_after_the_first_rows),
 		cmocka_unit_test(render__empty_tables),
 		cmocka_unit_test(render__numbers_have_units),
