@@ -338,6 +338,11 @@ static void note_stop(struct insp_tracer *t, struct insp_tracee *tracee, const s
 	read_registers(t, tracee);
 }
 
+/*
+ * A thread that was asked to stop and has not come to it yet is let go as well: should it be in a
+ * call that fails when stopped, that fails then, because nobody was there to mend it. So a limit
+ * has to be generous where the machine is busy.
+ */
 static int over_time(struct insp_tracer *t, struct insp_error *err)
 {
 	char buf[INSP_FMT_MAX];

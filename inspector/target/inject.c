@@ -65,7 +65,7 @@
 #define EVENT_STOP	   128
 #define NT_XSTATE	   0x202
 #define FORK_GRACE_NS	   UINT64_C(200000000)
-#define ALONE_STOP_NS	   UINT64_C(200000000) /* of one try */
+#define ALONE_STOP_NS	   UINT64_C(1000000000) /* of one try; giving up does harm: halt.c */
 #define ALONE_TRIES_NS	   UINT64_C(10000000000)
 
 /* struct sigcontext and ucontext of the kernel, arch/x86/include/uapi/asm/sigcontext.h. */

@@ -172,7 +172,7 @@ static int take_uffd(struct insp_tracer *t, void *ctx, struct insp_error *err)
 
 static int get_uffd(struct insp_precopy *p, struct insp_error *err)
 {
-	const struct insp_stop_options plain = {.max_pause_ns = 200000000};
+	const struct insp_stop_options plain = {.max_pause_ns = 1000000000};
 	const struct insp_target_ops *ops = p->target->ops;
 	struct insp_stop_report report;
 	struct take take = {.p = p, .fd = -1};
