@@ -91,7 +91,7 @@ struct insp_glibc_arena {
 struct insp_glibc_free {
 	uint64_t addr, fd, bk;
 	uint32_t id;
-	uint32_t granules; /* size / 16 */
+	uint32_t granules; /* size / 16; UINT32_MAX: that or more */
 };
 
 /* A chunk that looks in use, but whose first word may link it into a tcache or fastbin. */

@@ -325,9 +325,20 @@ static const struct insp_glibc_free *bin_entry(struct lists *l, struct insp_bin 
 	return note;
 }
 
+/* A note has room for 64 GiB; the store of the chunks knows better. */
+static uint64_t free_size(const struct lists *l, const struct insp_glibc_free *note)
+{
+	struct insp_chunk c;
+
+	if (note->granules != UINT32_MAX)
+		return (uint64_t)note->granules << 4;
+	insp_chunks_get(l->result->chunks, note->id, &c);
+	return c.size;
+}
+
 static void bin_take(struct lists *l, struct insp_bin *bin, const struct insp_glibc_free *note)
 {
-	uint64_t size = (uint64_t)note->granules << 4;
+	uint64_t size = free_size(l, note);
 
 	if (bin->index > 1 && insp_glibc_bin_index(size) != bin->index)
 		double_broken(l, bin, INSP_HEAP_LIST_WRONG_BIN, note->addr,
@@ -408,7 +419,7 @@ static void count_unlisted(struct lists *l)
 				    INSP_CHUNK_UNLINKED) {
 					first = first ? first : notes[i].addr;
 					count++;
-					bytes += (uint64_t)notes[i].granules << 4;
+					bytes += free_size(l, &notes[i]);
 				}
 		}
 		if (count)

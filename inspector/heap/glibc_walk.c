@@ -79,7 +79,7 @@ static inline void note_free(struct insp_glibc_walk *w, uint64_t addr, uint64_t 
 		.fd = fd,
 		.bk = bk,
 		.id = (uint32_t)w->result->chunks->n,
-		.granules = (uint32_t)(size >> 4),
+		.granules = size >> 4 < UINT32_MAX ? (uint32_t)(size >> 4) : UINT32_MAX,
 	};
 }
 

@@ -263,6 +263,16 @@ static void sort_segments(struct core *c)
 	c->regions.n = c->segments.n = kept;
 }
 
+/* To open a device may have effects, and a core may name any. */
+static int open_regular(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return -1;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+}
+
 /* The file that the core calls name: where --exe and --sysroot say, else at its own place. */
 static int open_named(const struct core *c, const struct insp_target *target, const char *name)
 {
@@ -271,15 +281,15 @@ static int open_named(const struct core *c, const struct insp_target *target, co
 	int fd = -1;
 
 	if (target->config.exe && c->exe && !strcmp(name, c->exe))
-		return open(target->config.exe, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		return open_regular(target->config.exe);
 	if (!root)
-		return open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		return open_regular(name);
 	if (snprintf(path, sizeof(path), "%s%s", root, name) < (int)sizeof(path))
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		fd = open_regular(path);
 	if (fd < 0 && base && snprintf(path, sizeof(path), "%s%s", root, base) < (int)sizeof(path))
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		fd = open_regular(path);
 	/* Our own one may be the same: whoever opens it compares. */
-	return fd >= 0 ? fd : open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return fd >= 0 ? fd : open_regular(name);
 }
 
 /* How the program headers of the file say that its offset is mapped; read and execute if unknown. */
