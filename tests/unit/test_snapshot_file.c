@@ -72,7 +72,8 @@ static struct insp_snapshot *build(void)
 	t->regs[INSP_REG_RSP] = 0x7ffc00001000;
 	t->stack_bytes = insp_pool_memdup(s->pool, "0123456789", 10);
 	t->stack_len = 10;
-	frame = insp_vec_push(&t->frames);
+	frame = insp_pool_array(s->pool, 1, sizeof(*frame));
+	t->frames = (struct insp_frames){.items = frame, .n = 1, .cap = 1};
 	*frame = (struct insp_frame){.pc = 0x1234, .function = "main", .line = 42};
 	s->threads = (struct insp_threads){.items = t, .n = 1, .cap = 1};
 	*allocator = (struct insp_allocator){.name = "glibc", .title = "glibc malloc"};
