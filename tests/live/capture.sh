@@ -13,7 +13,7 @@ figures() { jq -cS 'del(.capture, .target, .notes)' "$T/out"; }
 captured_by() { json ".capture.mode == \"$1\""; }
 
 # The pause of a loaded machine may be long: what is tested here is not how long.
-long=(--max-pause 30s)
+long=(--max-pause 30s --allow-inject)
 
 "$MEMINSPECT" doctor --format json >"$T/doctor"
 precopy=$(jq -r '[.machine[] | select(.key | test("precopy|copy_before")) | .verdict][0] // "no"' "$T/doctor")

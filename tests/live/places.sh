@@ -9,7 +9,7 @@ need jq unshare setpriv
 
 says() { grep -qE -e "$1" <<<"$ERR"; }
 ok() { [ "$RC" = 0 ]; }
-long=(--max-pause 30s)
+long=(--max-pause 30s --allow-inject)
 root() { [ "$(id -u)" = 0 ]; }
 
 # inside PREFIX... -- MODE: the victim `odd MODE` started by a command that may fork: PID is its
