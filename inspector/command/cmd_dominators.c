@@ -2,7 +2,7 @@
 /* dominators: which chunks hold the memory: the tree of who goes with whom. */
 #include <inttypes.h>
 
-#include "command/held.h"
+#include "command/held_profile.h"
 
 #define DEPTH_MAX 100
 
@@ -130,6 +130,22 @@ static void tree_destroy(void *tree)
 	insp_dominator_tree_destroy(tree);
 }
 
+/* Who holds it, as stacks; only where somebody draws them. */
+static int report_profile(const struct work *w, uint32_t top, struct insp_error *err)
+{
+	struct insp_profile *profile;
+	int rc;
+
+	if (!insp_report_wants_profile(w->report))
+		return 0;
+	rc = insp_held_profile(w->ctx, w->graph, w->d, w->typing, top, &profile, err);
+	if (rc)
+		return rc;
+	insp_report_profile_only(w->report, profile);
+	insp_profile_destroy(profile);
+	return 0;
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
@@ -168,7 +184,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	}
 	insp_table_end(report);
 	insp_held_caveats(ctx, report);
-	return 0;
+	return report_profile(&w, w.args->addr ? d->number_of[c.id] : 0, err);
 }
 
 const struct insp_command insp_cmd_dominators = {
@@ -180,11 +196,14 @@ const struct insp_command insp_cmd_dominators = {
 		"its retained size. The tree shows on the top level what is held by roots directly or "
 		"by several holders, and below each chunk what it holds.\n\n"
 		"A chunk that two others share is held by neither, but by their common holder. With "
-		"ADDR, shares of --min are of that chunk's retained size.",
+		"ADDR, shares of --min are of that chunk's retained size.\n\n"
+		"--format flamegraph, folded and pprof show all of the tree, chunks of one type with the "
+		"same holders as one frame: outermost the variable, thread or mapping that holds, then "
+		"type by type. Lists are one frame.",
 	.example = "dominators --depth 4 --min 5",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_PROFILE,
 	.tables = tables,
 	.needs = INSP_HELD_NEEDS,
 	.run = run,

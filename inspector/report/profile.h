@@ -132,7 +132,9 @@ void insp_profile_tree_deinit(struct insp_profile_tree *tree);
 void insp_report_profile(struct insp_report *report, const struct insp_profile *profile, size_t limit);
 /* The former, for a command that has reported tables of its own: those see nothing more. */
 void insp_report_profile_only(struct insp_report *report, const struct insp_profile *profile);
-/* The latter, always. */
+/* Will insp_report_profile_only do anything? Making a profile may be costly. */
+bool insp_report_wants_profile(const struct insp_report *report);
+/* The tables of the first, always. */
 int insp_report_profile_tables(struct insp_report *report, const struct insp_profile *profile,
 			       size_t limit, struct insp_error *err) insp_must_check;
 

@@ -454,6 +454,11 @@ bool insp_report_profiled(const struct insp_report *r)
 	return r->profiled;
 }
 
+bool insp_report_wants_profile(const struct insp_report *r)
+{
+	return r->sink->profile != NULL;
+}
+
 void insp_report_profile_only(struct insp_report *r, const struct insp_profile *profile)
 {
 	struct insp_error err = {0};

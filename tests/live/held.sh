@@ -48,6 +48,24 @@ check "all roots hold all" json '([.tree[].retained] | add) == .in_use'
 j dominators "$table" --min 0 --depth 10 --limit 0
 check "dominators below a chunk" json '(.tree | length == 201) and .tree[0].depth == 0'
 
+mi dominators --format folded -o "$T/held.folded" "$PID"
+sum=$(awk '{n += $NF} END {print n}' "$T/held.folded")
+j dominators
+check "folded stacks sum up to the memory in use" json ".in_use == $sum"
+check "folded: a variable, its table, its nodes" grep -qE '^global global_table in leaks;528 bytes;[^;]* 9600$' "$T/held.folded"
+check "folded: a list is one frame" grep -qE '^global global_list in leaks;[^;]* [0-9]+$' "$T/held.folded"
+mi dominators "$table" --format folded "$PID"
+check "folded: below a chunk" [ "$(awk '{n += $NF} END {print n}' <<<"$OUT")" = $((200 * 48 + 528)) ]
+mi dominators --format flamegraph -o "$T/held.html" "$PID"
+check "flame graph of holders" grep -q 'global global_table in leaks' "$T/held.html"
+mi dominators --format pprof -o "$T/held.pb.gz" "$PID"
+check "pprof of holders" gzip -t "$T/held.pb.gz"
+if command -v go >/dev/null 2>&1; then
+	held=$(go tool pprof -top -cum -unit=B -nodefraction=0 "$T/held.pb.gz" 2>/dev/null |
+		awk '/global global_table in leaks/ {print $4}')
+	check "go tool pprof: what the table holds" [ "$held" = 10128B ]
+fi
+
 j suspects
 check "suspects: the lost one" json '.suspects | any(.kind == "lost" and .share > 0.9)'
 j suspects --min 2
