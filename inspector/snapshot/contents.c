@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -288,8 +289,12 @@ static int view_open_file(struct insp_target *target, enum insp_target_file whic
 {
 	const struct view *v = target->priv;
 	const char *name = which == INSP_TARGET_EXE ? v->snapshot->exe : region->name;
-	int fd = name && name[0] == '/' ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	struct stat st;
+	int fd = -1;
 
+	/* The name comes from the file: to open a device may have effects. */
+	if (name && name[0] == '/' && !stat(name, &st) && S_ISREG(st.st_mode))
+		fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	return fd >= 0 ? fd : insp_fail(err, INSP_E_NOTFOUND, "'%s' cannot be opened", name ? name : "?");
 }
 

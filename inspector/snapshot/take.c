@@ -517,14 +517,15 @@ static int collect_memory(struct take *t, struct insp_error *err)
 static int use_copy(struct take *t, struct insp_error *err)
 {
 	uint64_t read = insp_space_bytes_read(t->space);
-	struct insp_space *space = insp_space_create(insp_copy_target(t->copy), &t->snap->regions);
+	struct insp_target *copy = insp_copy_target(t->copy);
+	struct insp_space *space = copy ? insp_space_create(copy, &t->snap->regions) : NULL;
 
 	if (!space)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for reading the copy");
 	t->snap->capture.bytes_read += read;
 	insp_space_destroy(t->space);
 	t->space = t->env.space = space;
-	t->env.target = insp_copy_target(t->copy);
+	t->env.target = copy;
 	return 0;
 }
 
