@@ -683,7 +683,6 @@ static int core_open_file(struct insp_target *target, enum insp_target_file whic
 }
 
 const struct insp_target_ops insp_target_core = {
-	.concurrent = true,
 	.name = "core",
 	.title = "core file",
 	.claims = core_claims,

@@ -611,7 +611,6 @@ static bool live_gone(struct insp_target *target)
 }
 
 const struct insp_target_ops insp_target_live = {
-	.concurrent = true,
 	.name = "live",
 	.title = "live process",
 	.claims = live_claims,

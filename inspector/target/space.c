@@ -7,17 +7,10 @@
  * page states are asked first, a block's worth at a time, and only present pages are read.
  * Untouched anonymous memory is zero by definition; the bytes of an absent page of a private file
  * mapping are in the file, and are taken from there.
- *
- * A long stream reads ahead on a second thread: while one block is walked, the next one is copied
- * from the target into the other of two buffers. The target stands still then, so there is a CPU
- * for it, and the pause comes near to the time of the reading alone.
  */
 #include "target/space.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -42,58 +35,32 @@ struct open_file {
 	int fd;
 };
 
-/* A part of the target, page aligned. */
-struct block {
-	uint64_t addr;
-	size_t len;	     /* bytes that are there */
-	uint64_t bytes_read; /* from the target */
-	uint8_t *bytes;	     /* BLOCK_MAX of them */
-	uint8_t states[BLOCK_PAGES];
-};
-
-/* The thread that reads the next block. Between go and done, `block` is its own. */
-struct ahead {
-	bool started, pending; /* pending: go was posted, done not yet taken */
-	bool quit;
-	pthread_t thread;
-	sem_t go, done;
-	struct block *block;
-	size_t npages;
-};
-
 struct insp_space {
 	struct insp_target *target;
 	const struct insp_regions *regions;
 	uint64_t bytes_read;
-	struct block blocks[2], *block; /* the current one of the two */
-	struct ahead ahead;
+	uint8_t *block; /* BLOCK_MAX bytes */
+	uint8_t states[BLOCK_PAGES];
 	struct open_file files[FILES_MAX];
 	unsigned nfiles;
 	struct cache_line lines[CACHE_LINES];
 };
 
-static void ahead_stop(struct insp_space *space);
-static void ahead_drop(struct insp_space *space);
-
 struct insp_space *insp_space_create(struct insp_target *target, const struct insp_regions *regions)
 {
 	struct insp_space *space = malloc(sizeof(*space));
-	uint8_t *bytes;
 
 	if (!space)
 		return NULL;
 	memset(space, 0, sizeof(*space)); /* and so touched */
 	space->target = target;
 	space->regions = regions;
-	bytes = mmap(NULL, 2 * BLOCK_MAX, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (bytes == MAP_FAILED) {
+	space->block = mmap(NULL, BLOCK_MAX, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (space->block == MAP_FAILED) {
 		free(space);
 		return NULL;
 	}
-	space->blocks[0].bytes = bytes;
-	space->blocks[1].bytes = bytes + BLOCK_MAX;
-	space->block = &space->blocks[0];
 	insp_space_invalidate(space);
 	return space;
 }
@@ -102,17 +69,15 @@ void insp_space_destroy(struct insp_space *space)
 {
 	if (!space)
 		return;
-	ahead_stop(space);
 	for (unsigned i = 0; i < space->nfiles; i++)
 		if (space->files[i].fd >= 0)
 			(void)close(space->files[i].fd);
-	munmap(space->blocks[0].bytes, 2 * BLOCK_MAX);
+	munmap(space->block, BLOCK_MAX);
 	free(space);
 }
 
 void insp_space_invalidate(struct insp_space *space)
 {
-	ahead_drop(space);
 	for (size_t i = 0; i < CACHE_LINES; i++)
 		space->lines[i].addr = EMPTY;
 	for (unsigned i = 0; i < space->nfiles; i++)
@@ -136,13 +101,21 @@ struct insp_target *insp_space_target(const struct insp_space *space)
 	return space->target;
 }
 
-/* States of n <= BLOCK_PAGES pages. */
-static void page_states(struct insp_space *space, uint64_t addr, size_t n, uint8_t *states)
+/* States of n <= BLOCK_PAGES pages into space->states. */
+static void page_states(struct insp_space *space, uint64_t addr, size_t n)
 {
 	struct insp_target *t = space->target;
 
-	if (!t->ops->pages || t->ops->pages(t, addr, n, states))
-		memset(states, INSP_PAGE_PRESENT, n);
+	if (!t->ops->pages || t->ops->pages(t, addr, n, space->states))
+		memset(space->states, INSP_PAGE_PRESENT, n);
+}
+
+static size_t read_present(struct insp_space *space, uint64_t addr, uint8_t *buf, size_t size_bytes)
+{
+	size_t got = space->target->ops->read(space->target, addr, buf, size_bytes);
+
+	space->bytes_read += got;
+	return got;
 }
 
 static int region_fd(struct insp_space *space, const struct insp_region *region)
@@ -184,26 +157,23 @@ static size_t read_file_page(struct insp_space *space, const struct insp_region 
 }
 
 /*
- * Fills buf with up to n pages from addr on, all in one region, of these states: bytes that are
- * valid from the start on. Stops in front of the first page that cannot be had; without a region
- * (on the second thread) that is also one that only its file has.
+ * Fills buf with up to n pages from addr on, all in one region, states known: bytes that are
+ * valid from the start on. Stops in front of the first page that cannot be had.
  */
 static size_t fill_pages(struct insp_space *space, const struct insp_region *region, uint64_t addr,
-			 uint8_t *buf, size_t n, const uint8_t *states, uint64_t *bytes_read)
+			 uint8_t *buf, size_t n)
 {
-	struct insp_target *t = space->target;
 	size_t i = 0;
 
 	while (i < n) {
 		size_t run = 1, got;
-		uint8_t state = states[i];
+		uint8_t state = space->states[i];
 
-		while (i + run < n && states[i + run] == state)
+		while (i + run < n && space->states[i + run] == state)
 			run++;
 		switch (state) {
 		case INSP_PAGE_PRESENT:
-			got = t->ops->read(t, addr + i * PAGE, buf + i * PAGE, run * PAGE);
-			*bytes_read += got;
+			got = read_present(space, addr + i * PAGE, buf + i * PAGE, run * PAGE);
 			if (got < run * PAGE)
 				return i * PAGE + got;
 			break;
@@ -212,8 +182,7 @@ static size_t fill_pages(struct insp_space *space, const struct insp_region *reg
 			break;
 		case INSP_PAGE_FILE:
 			for (size_t k = i; k < i + run; k++)
-				if (!region ||
-				    !read_file_page(space, region, addr + k * PAGE, buf + k * PAGE))
+				if (!read_file_page(space, region, addr + k * PAGE, buf + k * PAGE))
 					return k * PAGE;
 			break;
 		default:
@@ -222,110 +191,6 @@ static size_t fill_pages(struct insp_space *space, const struct insp_region *reg
 		i += run;
 	}
 	return n * PAGE;
-}
-
-static void fill_block(struct insp_space *space, const struct insp_region *region,
-		       struct block *block, size_t npages)
-{
-	block->bytes_read = 0;
-	page_states(space, block->addr, npages, block->states);
-	block->len = fill_pages(space, region, block->addr, block->bytes, npages, block->states,
-				&block->bytes_read);
-}
-
-/* ---- the second thread */
-
-static void wait_for(sem_t *sem)
-{
-	while (sem_wait(sem) && errno == EINTR)
-		;
-}
-
-static void *ahead_main(void *arg)
-{
-	struct insp_space *space = arg;
-	struct ahead *a = &space->ahead;
-
-	for (;;) {
-		wait_for(&a->go);
-		if (a->quit)
-			return NULL;
-		fill_block(space, NULL, a->block, a->npages);
-		(void)sem_post(&a->done);
-	}
-}
-
-/* Signals are for the threads of whoever we run inside. */
-static bool ahead_started(struct insp_space *space)
-{
-	struct ahead *a = &space->ahead;
-	sigset_t all, old;
-
-	if (a->started)
-		return true;
-	if (!space->target->ops->concurrent || sem_init(&a->go, 0, 0) || sem_init(&a->done, 0, 0))
-		return false;
-	sigfillset(&all);
-	if (pthread_sigmask(SIG_BLOCK, &all, &old))
-		return false;
-	a->started = !pthread_create(&a->thread, NULL, ahead_main, space);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return a->started;
-}
-
-/* Waits for the block that is being read, if any. */
-static void ahead_drop(struct insp_space *space)
-{
-	struct ahead *a = &space->ahead;
-
-	if (!a->pending)
-		return;
-	wait_for(&a->done);
-	a->pending = false;
-	space->bytes_read += a->block->bytes_read;
-}
-
-static void ahead_stop(struct insp_space *space)
-{
-	struct ahead *a = &space->ahead;
-
-	if (!a->started)
-		return;
-	ahead_drop(space);
-	a->quit = true;
-	(void)sem_post(&a->go);
-	(void)pthread_join(a->thread, NULL);
-	(void)sem_destroy(&a->go);
-	(void)sem_destroy(&a->done);
-}
-
-/* The block that was read ahead becomes the current one, if it holds addr. */
-static bool ahead_take(struct insp_space *space, uint64_t addr)
-{
-	struct block *block = space->ahead.block;
-
-	if (!space->ahead.pending)
-		return false;
-	ahead_drop(space);
-	if (addr < block->addr || addr - block->addr >= block->len)
-		return false;
-	space->block = block;
-	return true;
-}
-
-/* Reads on from the page before `from`: a chunk's head may lie across the border of two blocks. */
-static void ahead_start(struct insp_space *space, uint64_t from, uint64_t end)
-{
-	struct ahead *a = &space->ahead;
-
-	if (from >= end || a->pending || !ahead_started(space))
-		return;
-	from -= PAGE;
-	a->block = space->block == &space->blocks[0] ? &space->blocks[1] : &space->blocks[0];
-	a->block->addr = from;
-	a->npages = (size_t)((end - from < BLOCK_MAX ? end - from : BLOCK_MAX) / PAGE);
-	a->pending = true;
-	(void)sem_post(&a->go);
 }
 
 static const struct insp_region *readable_region(struct insp_space *space, uint64_t addr)
@@ -341,7 +206,6 @@ static const uint8_t *cached_page(struct insp_space *space, uint64_t addr)
 {
 	struct cache_line *line = &space->lines[addr / PAGE % CACHE_LINES];
 	const struct insp_region *region;
-	uint8_t state;
 
 	if (line->addr == addr)
 		return line->bytes;
@@ -349,8 +213,8 @@ static const uint8_t *cached_page(struct insp_space *space, uint64_t addr)
 	region = readable_region(space, addr);
 	if (!region)
 		return NULL;
-	page_states(space, addr, 1, &state);
-	if (fill_pages(space, region, addr, line->bytes, 1, &state, &space->bytes_read) != PAGE)
+	page_states(space, addr, 1);
+	if (fill_pages(space, region, addr, line->bytes, 1) != PAGE)
 		return NULL;
 	line->addr = addr;
 	return line->bytes;
@@ -417,7 +281,6 @@ int insp_space_cstr(struct insp_space *space, uint64_t addr, char *buf, size_t s
 void insp_stream_begin(struct insp_stream *stream, struct insp_space *space, uint64_t start,
 		       uint64_t end, insp_block_fn on_block, void *ctx)
 {
-	ahead_drop(space);
 	*stream = (struct insp_stream){
 		.space = space,
 		.start = start,
@@ -427,14 +290,14 @@ void insp_stream_begin(struct insp_stream *stream, struct insp_space *space, uin
 		.shown = start,
 		.on_block = on_block,
 		.ctx = ctx,
-		.buf = space->block->bytes,
+		.buf = space->block,
 	};
 }
 
 /* Shows what on_block has not seen of the block: present pages, clipped to the stream's range. */
 static void show_block(struct insp_stream *stream)
 {
-	const uint8_t *states = stream->space->block->states;
+	struct insp_space *space = stream->space;
 	uint64_t block_end = stream->buf_addr + stream->buf_len;
 
 	if (!stream->on_block)
@@ -444,8 +307,8 @@ static void show_block(struct insp_stream *stream)
 		uint64_t from = stream->buf_addr + i * PAGE, to;
 
 		while ((i + run) * PAGE < stream->buf_len &&
-		       (states[i + run] == INSP_PAGE_ABSENT) ==
-			       (states[i] == INSP_PAGE_ABSENT))
+		       (space->states[i + run] == INSP_PAGE_ABSENT) ==
+			       (space->states[i] == INSP_PAGE_ABSENT))
 			run++;
 		to = from + run * PAGE;
 		if (to > block_end)
@@ -454,7 +317,7 @@ static void show_block(struct insp_stream *stream)
 			to = stream->end;
 		if (from < stream->shown)
 			from = stream->shown;
-		if (from < to && states[i] != INSP_PAGE_ABSENT)
+		if (from < to && space->states[i] != INSP_PAGE_ABSENT)
 			stream->on_block(stream->ctx, from,
 					 stream->buf + (from - stream->buf_addr),
 					 (size_t)(to - from));
@@ -464,33 +327,28 @@ static void show_block(struct insp_stream *stream)
 		stream->shown = block_end;
 }
 
-/* Loads a block that holds the page of addr; buf_len 0 when that is a fault. */
+/* Loads the block that starts at the page of addr; buf_len 0 when its first page is a fault. */
 static void load_block(struct insp_stream *stream, uint64_t addr)
 {
 	struct insp_space *space = stream->space;
-	uint64_t from = addr & ~(uint64_t)(PAGE - 1), end, to;
+	uint64_t from = addr & ~(uint64_t)(PAGE - 1), to;
 	const struct insp_region *region = readable_region(space, addr);
 
 	stream->buf_addr = from;
 	stream->buf_len = 0;
 	if (!region)
 		return;
-	end = (stream->end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-	if (end <= from)
-		end = from + PAGE;
-	if (end > region->end)
-		end = region->end;
-	if (!ahead_take(space, from)) {
-		to = end - from < stream->ahead ? end : from + stream->ahead;
-		space->block->addr = from;
-		fill_block(space, region, space->block, (size_t)((to - from) / PAGE));
-		space->bytes_read += space->block->bytes_read;
-	}
-	stream->buf = space->block->bytes;
-	stream->buf_addr = space->block->addr;
-	stream->buf_len = space->block->len;
-	if (stream->ahead == BLOCK_MAX && stream->buf_len && stream->buf_len % PAGE == 0)
-		ahead_start(space, stream->buf_addr + stream->buf_len, end);
+	to = from + stream->ahead;
+	if (to > ((stream->end + PAGE - 1) & ~(uint64_t)(PAGE - 1)))
+		to = (stream->end + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	if (to <= from)
+		to = from + PAGE;
+	if (to > region->end)
+		to = region->end;
+	size_t n = (size_t)((to - from) / PAGE);
+
+	page_states(space, from, n);
+	stream->buf_len = fill_pages(space, region, from, stream->buf, n);
 	show_block(stream);
 }
 

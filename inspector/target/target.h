@@ -71,7 +71,6 @@ struct insp_target_info {
  * int: 0 or a negative enum insp_code with err filled, unless said otherwise.
  */
 struct insp_target_ops {
-	bool concurrent;   /* read and pages may run on two threads at once */
 	const char *name;  /* "live", "core", "gdb", "fake" */
 	const char *title; /* "live process" */
 

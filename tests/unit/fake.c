@@ -21,7 +21,7 @@ struct fake {
 	} bytes, states;
 	struct insp_threads threads;
 	struct insp_target *target;
-	_Atomic size_t nreads; /* read may run on two threads */
+	size_t nreads;
 };
 
 static int fake_open(struct insp_target *target, const char *spec, struct insp_error *err)
@@ -105,7 +105,6 @@ static int fake_list_threads(struct insp_target *target, struct insp_pool *pool,
 }
 
 static const struct insp_target_ops fake_ops = {
-	.concurrent = true,
 	.name = "fake",
 	.title = "fake target",
 	.open = fake_open,

@@ -2,7 +2,6 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -91,40 +90,6 @@ static void stream__gives_the_bytes_at_every_address(void **state)
 	fake_destroy(f);
 }
 
-/* Long runs, so that blocks are read ahead, and jumps that make what was read ahead useless. */
-static void stream__gives_the_bytes_after_jumps(void **state)
-{
-	size_t size = 24 * MIB, avail;
-	struct insp_space *s;
-	struct fake *f = fake_with(size, &s);
-	struct insp_stream st;
-	unsigned seed = 5;
-
-	(void)state;
-	fake_page_state(f, BASE + 5 * MIB, 3, INSP_PAGE_SWAPPED);
-	for (int round = 0; round < 6; round++) {
-		size_t i = 0;
-
-		insp_stream_begin(&st, s, BASE, BASE + size, NULL, NULL);
-		while (i + 16 <= size) {
-			const uint8_t *p = insp_stream_at(&st, BASE + i, 16, &avail);
-			bool swapped = i + 15 >= 5 * MIB && i < 5 * MIB + 3 * 4096;
-
-			assert_int_equal(p == NULL, swapped);
-			if (p) {
-				assert_int_equal(p[0], byte_at(i));
-				assert_int_equal(p[15], byte_at(i + 15));
-			}
-			i += rand_r(&seed) % 2000 ? 4088 : (size_t)rand_r(&seed) % (4 * MIB);
-			if (rand_r(&seed) % 3000 == 0)
-				i /= 2; /* back */
-		}
-		insp_stream_end(&st); /* with a block still under way */
-	}
-	insp_space_destroy(s);
-	fake_destroy(f);
-}
-
 static void stream__skips_what_nobody_asks_for(void **state)
 {
 	size_t size = 16 * MIB, avail;
@@ -183,7 +148,6 @@ int main(void)
 		cmocka_unit_test(space__reads_across_pages_and_faults_beyond),
 		cmocka_unit_test(space__never_reads_what_is_not_present),
 		cmocka_unit_test(stream__gives_the_bytes_at_every_address),
-		cmocka_unit_test(stream__gives_the_bytes_after_jumps),
 		cmocka_unit_test(stream__skips_what_nobody_asks_for),
 		cmocka_unit_test(stream__shows_every_present_byte_once),
 	};
