@@ -27,6 +27,8 @@ cleanup_()
 {
 	exec 2>/dev/null # the shell's remarks on what it killed
 	for p in $pids; do
+		# Its number may be another's by now; what it started itself ends with it.
+		grep -q "^PPid:[[:space:]]*$$\$" "/proc/$p/status" || continue
 		kill -CONT "$p" 2>/dev/null
 		kill -9 "$p" 2>/dev/null
 	done
