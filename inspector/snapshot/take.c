@@ -44,6 +44,10 @@
 #define ESTIMATE_BASE_NS      UINT64_C(300000)
 #define ESTIMATE_KEPT_PER_NS  0.5 /* compressed or written to a file */
 
+/* Reservations of address space (a sanitizer's shadow, a damaged core), not memory with pointers. */
+#define HUGE_LIVE_BYTES (UINT64_C(4) << 40)
+#define HUGE_DEAD_BYTES (UINT64_C(64) << 30)
+
 /* Coalescing list of what on_block has seen, so that the scan of the rest does not repeat it. */
 struct interval {
 	uint64_t start, end;
@@ -367,6 +371,12 @@ static void scan_rest(struct take *t)
 
 		if (!may_hold_pointers(r))
 			continue;
+		if (insp_region_bytes(r) > (t->target->ops->stop ? HUGE_LIVE_BYTES : HUGE_DEAD_BYTES)) {
+			insp_finding_add(&s->findings, s->pool, INSP_WARNING, "huge_mapping", r->start,
+					 "a mapping of more than is memory was not searched for "
+					 "pointers");
+			continue;
+		}
 		/* Only one region is the main stack: not each region for each of many threads. */
 		for (size_t k = 0; r->flags & INSP_REGION_STACK && k < s->threads.n; k++) {
 			const struct insp_thread *th = &s->threads.items[k];

@@ -361,11 +361,19 @@ static void show_between(struct insp_stream *stream, uint64_t addr)
 		load_block(stream, before);
 		if (stream->shown > before)
 			continue;
-		/* A fault: step over the page, or over the hole to the next region. */
+		/* A fault: step over the pages that are like it, or over the hole to the next region. */
 		const struct insp_region *region =
 			insp_regions_find(stream->space->regions, before);
+		uint64_t page = before & ~(uint64_t)(PAGE - 1);
+		size_t run = 1;
 
-		stream->shown = (before & ~(uint64_t)(PAGE - 1)) + PAGE;
+		if (region && readable_region(stream->space, before))
+			while (run < BLOCK_PAGES && page + (run + 1) * PAGE <= region->end &&
+			       page + run * PAGE < stream->end && run < stream->ahead / PAGE &&
+			       stream->space->states[0] == INSP_PAGE_SWAPPED &&
+			       stream->space->states[run] == INSP_PAGE_SWAPPED)
+				run++;
+		stream->shown = page + run * PAGE;
 		if (region && !readable_region(stream->space, before))
 			stream->shown = region->end;
 	}
