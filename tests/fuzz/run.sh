@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # run.sh: runs each fuzzer for FUZZ_TIME seconds, two at a time; called by `make fuzz`.
+# FUZZ_RUNS=N: N inputs from a fixed start instead, the same ones each time: what CI can be judged by.
 #
 # Seeds are the files of tests/fuzz/corpus/NAME, where there are any. An input that breaks something
 # is kept in $BUILD/fuzz/NAME and its path printed: make it a unit test, or a seed, with the fix.
@@ -16,8 +17,9 @@ fuzz()
 	local name=$1 dir=$BUILD/fuzz/$1 seeds=''
 	mkdir -p "$dir/corpus" "$dir/found"
 	[ ! -d "tests/fuzz/corpus/$name" ] || seeds=tests/fuzz/corpus/$name
-	# shellcheck disable=SC2086 # none or one folder
-	if "$BUILD/tests/fuzz/$name" -max_total_time="$FUZZ_TIME" -timeout=10 -rss_limit_mb=2048 \
+	# shellcheck disable=SC2086 # none or one folder, none or two words
+	if "$BUILD/tests/fuzz/$name" -max_total_time="$FUZZ_TIME" ${FUZZ_RUNS:+-runs=$FUZZ_RUNS -seed=1} \
+		-timeout=30 -rss_limit_mb=2048 \
 		-artifact_prefix="$dir/found/" "$dir/corpus" $seeds >"$dir/log" 2>&1 </dev/null; then
 		echo "  ok    $name: $(sed -n "s/^Done \([0-9]*\) runs.*/\1/p" "$dir/log") inputs, $(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$dir/log" | tail -n 1) edges"
 		echo 1 0 >"$dir/res"
