@@ -12,17 +12,24 @@
 #define PATTERN_MAX 256
 
 struct args {
-	const char *pattern, *as;
-	uint64_t limit;
+	const char *pattern, *string, *u32, *u64, *hex;
+	uint64_t pointer, limit;
 	bool shared;
 };
 
 static const struct insp_option options[] = {
-	{.name = "PATTERN", .type = INSP_OPT_TEXT, .offset = offsetof(struct args, pattern), .required = true,
-	 .help = "what to look for: text, a number, an address, or bytes, see --as"},
-	{.name = "as", .type = INSP_OPT_CHOICE, .arg = "KIND", .choices = "string|u32|u64|pointer|hex", .def = "string",
-	 .offset = offsetof(struct args, as),
-	 .help = "string: as it is; u32, u64, pointer: aligned, as this machine stores it; hex: bytes in hexadecimal digits"},
+	{.name = "PATTERN", .type = INSP_OPT_TEXT, .offset = offsetof(struct args, pattern),
+	 .help = "text to look for, as it is; for anything else use one of the options"},
+	{.name = "string", .type = INSP_OPT_TEXT, .arg = "TEXT", .offset = offsetof(struct args, string),
+	 .help = "the same as PATTERN"},
+	{.name = "pointer", .type = INSP_OPT_ADDR, .arg = "ADDR", .offset = offsetof(struct args, pointer),
+	 .help = "words that hold this address"},
+	{.name = "u64", .type = INSP_OPT_TEXT, .arg = "N", .offset = offsetof(struct args, u64),
+	 .help = "words of 8 bytes, aligned, that hold this number"},
+	{.name = "u32", .type = INSP_OPT_TEXT, .arg = "N", .offset = offsetof(struct args, u32),
+	 .help = "words of 4 bytes, aligned, that hold this number"},
+	{.name = "hex", .type = INSP_OPT_TEXT, .arg = "BYTES", .offset = offsetof(struct args, hex),
+	 .help = "bytes in hexadecimal digits, at any place"},
 	{.name = "shared", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, shared),
 	 .help = "look into shared and read-only mappings as well"},
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "50",
@@ -76,30 +83,43 @@ static int parse_hex(struct search *s, const char *text, struct insp_error *err)
 	return 0;
 }
 
-static int parse_pattern(struct search *s, const struct args *a, struct insp_error *err)
+static int parse_text(struct search *s, const char *text, struct insp_error *err)
 {
-	uint64_t number;
-	int rc;
+	s->size = strlen(text);
+	if (!s->size || s->size > PATTERN_MAX)
+		return insp_fail(err, INSP_E_USAGE, "1 to %d characters expected", PATTERN_MAX);
+	memcpy(s->pattern, text, s->size);
+	return 0;
+}
 
-	s->align = 1;
-	if (!strcmp(a->as, "hex"))
-		return parse_hex(s, a->pattern, err);
-	if (!strcmp(a->as, "string")) {
-		s->size = strlen(a->pattern);
-		if (!s->size || s->size > PATTERN_MAX)
-			return insp_fail(err, INSP_E_USAGE, "1 to %d characters expected", PATTERN_MAX);
-		memcpy(s->pattern, a->pattern, s->size);
-		return 0;
-	}
-	rc = !strcmp(a->as, "pointer") ? insp_parse_addr(a->pattern, &number, err)
-				       : insp_parse_u64(a->pattern, &number, err);
+static int parse_word(struct search *s, const struct args *a, struct insp_error *err)
+{
+	const char *text = a->u64 ? a->u64 : a->u32;
+	uint64_t number = a->pointer;
+	int rc = number ? 0 : insp_parse_u64(text, &number, err);
+
 	if (rc)
 		return rc;
-	s->size = s->align = !strcmp(a->as, "u32") ? 4 : 8;
+	s->size = s->align = a->u32 ? 4 : 8;
 	if (s->size == 4 && number > UINT32_MAX)
-		return insp_fail(err, INSP_E_USAGE, "'%s' does not fit into 32 bits", a->pattern);
+		return insp_fail(err, INSP_E_USAGE, "'%s' does not fit into 32 bits", text);
 	memcpy(s->pattern, &number, s->size); /* both machines are little endian */
 	return 0;
+}
+
+static int parse_pattern(struct search *s, const struct args *a, struct insp_error *err)
+{
+	unsigned given = !!a->pattern + !!a->string + !!a->pointer + !!a->u32 + !!a->u64 + !!a->hex;
+
+	if (given != 1)
+		return insp_fail(err, INSP_E_USAGE,
+				 "one thing to look for expected: PATTERN, --string, --pointer, --u64, --u32 or --hex");
+	s->align = 1;
+	if (a->hex)
+		return parse_hex(s, a->hex, err);
+	if (a->pattern || a->string)
+		return parse_text(s, a->pattern ? a->pattern : a->string, err);
+	return parse_word(s, a, err);
 }
 
 static void found(struct search *s, uint64_t addr)
@@ -191,7 +211,9 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (rc)
 		return rc;
 	if (!ctx->space)
-		return insp_fail(err, INSP_E_UNSUPPORTED, "the target's memory is not at hand");
+		return insp_fail(err, INSP_E_UNSUPPORTED,
+				 "the bytes are not here: the target ended, or this is a snapshot "
+				 "that was saved without --contents");
 	regions = insp_space_regions(ctx->space);
 	insp_table_begin(report, &table);
 	for (size_t i = 0; i < regions->n && !rc; i++) {
@@ -217,7 +239,7 @@ const struct insp_command insp_cmd_find = {
 	.help = "Searches all private writable memory that is present: heaps, data of modules, stacks, "
 		"anonymous mappings. Each place is named: chunk and offset, thread's stack, symbol.\n\n"
 		"The memory is read as it is now; the chunks are those of the snapshot.",
-	.example = "find GET --limit 20",
+	.example = "find --string GET --limit 20",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,

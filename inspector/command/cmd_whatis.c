@@ -2,6 +2,7 @@
 /* whatis: everything that is known about one address. */
 #include <inttypes.h>
 
+#include "base/fmt.h"
 #include "base/vec.h"
 #include "command/heap_common.h"
 #include "site/sites.h"
@@ -116,10 +117,8 @@ static void report_region(struct insp_report *r, const struct insp_snapshot *sna
 	const struct insp_region *region = insp_regions_find(&snap->regions, addr);
 	char perms[5];
 
-	if (!region) {
-		insp_note(r, INSP_WARNING, "not_mapped", "%#" PRIx64 " is not mapped", addr);
+	if (!region)
 		return;
-	}
 	insp_object_begin(r, "mapping", "Mapping");
 	insp_field_u64(r, "start", "from", INSP_T_ADDR, region->start);
 	insp_field_u64(r, "end", "to", INSP_T_ADDR, region->end);
@@ -188,12 +187,39 @@ static void report_arena_struct(struct insp_report *r, const struct insp_snapsho
 	}
 }
 
+/* What is next to it tells a stray pointer from one that ran off the end of something. */
+static int fail_unmapped(const struct insp_snapshot *snap, uint64_t addr, struct insp_error *err)
+{
+	const struct insp_region *below = NULL, *above = NULL;
+	char gap[INSP_FMT_MAX];
+
+	for (size_t i = 0; i < snap->regions.n && !above; i++) {
+		const struct insp_region *r = &snap->regions.items[i];
+
+		if (r->start > addr)
+			above = r;
+		else
+			below = r;
+	}
+	if (below && (!above || addr - below->end < above->start - addr))
+		return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped; %s ends %s before it",
+				 addr, below->name[0] ? below->name : "an anonymous mapping",
+				 insp_fmt_bytes(gap, addr - below->end));
+	if (above)
+		return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped; %s begins %s behind it",
+				 addr, above->name[0] ? above->name : "an anonymous mapping",
+				 insp_fmt_bytes(gap, above->start - addr));
+	return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped", addr);
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
 	uint64_t addr = ((const struct args *)args)->addr;
 
-	(void)err;
+	if (!insp_regions_find(&ctx->snapshot->regions, addr) &&
+	    insp_chunks_at(ctx->snapshot->chunks, addr) < 0)
+		return fail_unmapped(ctx->snapshot, addr, err);
 	insp_field_u64(report, "addr", NULL, INSP_T_ADDR, addr);
 	insp_field_str(report, "what", NULL,
 		       insp_describe_addr(ctx->snapshot, ctx->symbols, ctx->pool, addr));

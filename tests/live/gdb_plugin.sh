@@ -88,7 +88,7 @@ check "& takes the address" says 'environ + 0'
 check "an expression with spaces, quoted" says 'from its stack pointer  8'
 in_gdb -p "$PID" -x "$script" -ex 'heap whatis 0' -ex 'heap refs --from $sp' \
 	-ex 'heap chunks --limit 2 --where "size > 100"' -ex "heap chunks -n 1 --where 'size > 1000'"
-check "a zero is an address" says '^0: not mapped'
+check "a zero is an address" says '^meminspect: 0 is not mapped'
 check "an option without value stands before an expression" says 'is in no chunk in use'
 check "a filter with spaces" says '^first 2 of '
 check "a filter in single quotes" says '^first 1 of '

@@ -71,12 +71,20 @@ check "suspects: the lost one" json '.suspects | any(.kind == "lost" and .share 
 j suspects --min 2
 check "suspects: the table" json '.suspects | any(.kind == "holder" and .children == 64 and .held_by == "global global_table in leaks")'
 
-j find --as pointer "$table"
+j find --pointer "$table"
 check "find a pointer" json '.places | length >= 1 and any(.where | test("global_table"))'
-j find --as u64 0x5a5a5a5a5a5a5a5b
+j find --u64 0x5a5a5a5a5a5a5a5b
 check "find what is not there" json '.places | length == 0'
-mi find --as hex 5a5 "$PID"
+mi find --hex 5a5 "$PID"
 check "find odd hex" [ "$RC" = 2 ]
+mi find --u32 0x100000000 "$PID"
+check "find: too large for 32 bits" [ "$RC" = 2 ]
+mi find --string a --u64 1 "$PID"
+check "find: one thing at a time" [ "$RC" = 2 ]
+mi find --limit 3 "$PID"
+check "find: at least one" [ "$RC" = 2 ]
+mi whatis 0x10 "$PID"
+check "whatis: not mapped is an error of one line" [ "$RC" = 1 -a -z "$OUT" -a "$(grep -c 'is not mapped; .* begins' <<<"$ERR")" = 1 ]
 check "goes on" alive
 
 victim leaks_cxx
@@ -93,5 +101,18 @@ for bad in '' 'size' 'size >' 'size > 1 or' '(size > 1' 'size > x' 'colour = red
 done
 j find "book number 7 of twenty"
 check "find text" json '.places | length >= 1 and any(.state == "in_use" and .offset == 0)'
+# The process sleeps: its core and its snapshot hold the same.
+places='[.places[] | select(.chunk and .state == "in_use") | {addr, chunk, offset, state, where}] | sort'
+jq -c "$places" "$T/out" >"$T/places"
+check "find: places in chunks" [ "$(wc -c <"$T/places")" -gt 60 ]
+mi save --contents -o "$T/with.mi" "$PID"
+mi save -o "$T/without.mi" "$PID"
+mi core -o "$T/core" "$PID"
+for file in with.mi core; do
+	mi find --string 'book number 7 of twenty' --format json "$T/$file"
+	check "find in $file: the same places" [ "$(jq -c "$places" "$T/out")" = "$(cat "$T/places")" ]
+done
+mi find 'book number 7 of twenty' "$T/without.mi"
+check "find without bytes says why" [ "$RC" = 1 -a "$(grep -c 'saved without --contents' <<<"$ERR")" = 1 ]
 check "C++ goes on" alive
 finish
