@@ -20,14 +20,17 @@ INCDIR	:= $(PREFIX)/include
 MANDIR	:= $(PREFIX)/share/man
 
 PKGS	:= libdw libelf libunwind-ptrace libunwind-generic readline zlib libzstd liblz4 libxxhash
-PKGS_OK	:= $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
+# What only the tool links, for the layers in TOOL_ONLY: not the library, not the GDB plugin.
+TOOL_PKGS := sqlite3
+PKGS_OK	:= $(shell pkg-config --exists $(PKGS) $(TOOL_PKGS) 2>/dev/null && echo yes)
 CPPFLAGS += -D_GNU_SOURCE -DINSP_VERSION=\"$(VERSION)\" -Iinspector -Iinclude \
-	$(if $(PKGS_OK),$(shell pkg-config --cflags $(PKGS)))
+	$(if $(PKGS_OK),$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS)))
 CFLAGS	?= -O2 -g
 WARN	:= -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-Wno-missing-field-initializers $(if $(filter 1,$(WERROR)),-Werror)
 ALLCFLAGS = -std=gnu11 $(WARN) -fno-omit-frame-pointer $(CFLAGS)
 LIBS	:= $(if $(PKGS_OK),$(shell pkg-config --libs $(PKGS))) -liberty -lpthread -lm -ldl
+TOOL_LIBS := $(if $(PKGS_OK),$(shell pkg-config --libs $(TOOL_PKGS)))
 
 ifneq ($(SAN),)
 comma	:= ,
@@ -36,12 +39,17 @@ SANFLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
 
 # The layers, lowest first: scripts/lint/layers.sh reads this line, too.
-LAYERS	:= base model target symbol stack heap site snapshot analysis report render command front
-SRCS	:= $(foreach l,$(LAYERS),$(sort $(wildcard inspector/$(l)/*.c)))
+LAYERS	:= base model target symbol stack heap site snapshot analysis report render watch command front record
+# Those that the library and the GDB plugin go without. Their commands are X_TOOL rows of commands.def.
+TOOL_ONLY := record
+sources_of = $(foreach l,$(1),$(sort $(wildcard inspector/$(l)/*.c)))
+SRCS	:= $(call sources_of,$(filter-out $(TOOL_ONLY),$(LAYERS)))
+TOOL_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(TOOL_ONLY)))
 MAIN	:= inspector/front/main.c
 LIBOBJS	:= $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(MAIN),$(SRCS)))
 LIB	:= $(BUILD)/libmeminspect.a
 SO	:= $(BUILD)/libmeminspect.so.$(VERSION)
+TOOL_LIB := $(BUILD)/libtool-only.a
 BIN	:= $(BUILD)/meminspect
 
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
@@ -85,6 +93,8 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) $(ALLCFLAGS) $(SANFLAGS) -fPIC -MMD -MP -c $< -o $@
 
 $(LIB): $(LIBOBJS)
+$(TOOL_LIB): $(TOOL_OBJS)
+$(LIB) $(TOOL_LIB):
 	$(call say,AR,$@)
 	$(Q)rm -f $@; $(AR) rcs $@ $^
 
@@ -95,9 +105,9 @@ $(SO): $(LIBOBJS) scripts/libmeminspect.map
 		-Wl,--version-script=scripts/libmeminspect.map -o $@ $(LIBOBJS) $(LIBS)
 	$(Q)ln -sf $(@F) $(BUILD)/libmeminspect.so.0; ln -sf $(@F) $(BUILD)/libmeminspect.so
 
-$(BIN): $(MAIN:%.c=$(BUILD)/%.o) $(LIB)
+$(BIN): $(MAIN:%.c=$(BUILD)/%.o) $(TOOL_OBJS) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS)
 
 # Rebuilds everything when compiler or flags change, and says early what is not installed.
 FLAGS_NOW = $(CC) $(CPPFLAGS) $(ALLCFLAGS) $(SANFLAGS) $(LDFLAGS)
@@ -123,14 +133,14 @@ $(BUILD)/meminspect.pc: scripts/meminspect.pc.in force
 
 # ---- tests
 
-TESTLINK = $(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
-$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(LIB)
+TESTLINK = $(Q)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka
+$(BUILD)/tests/unit/test_%: $(BUILD)/tests/unit/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	$(TESTLINK)
-$(BUILD)/tests/live/test_%: $(BUILD)/tests/live/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(LIB)
+$(BUILD)/tests/live/test_%: $(BUILD)/tests/live/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	$(TESTLINK)
-$(BUILD)/tests/stress/test_%: $(BUILD)/tests/stress/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(LIB)
+$(BUILD)/tests/stress/test_%: $(BUILD)/tests/stress/test_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
 	$(TESTLINK)
 
@@ -179,9 +189,9 @@ fuzz:
 	@BUILD=$(BUILD)-fuzz FUZZ_TIME=$(FUZZ_TIME) tests/fuzz/run.sh
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(LIB)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(HELP_SRCS:%.c=$(BUILD)/%.o) $(TOOL_LIB) $(LIB)
 	$(call say,LD,$@)
-	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS) -lcmocka
+	$(Q)$(CC) -fsanitize=fuzzer,address,undefined -o $@ $^ $(TOOL_LIBS) $(LIBS) -lcmocka
 
 # ---- the house
 

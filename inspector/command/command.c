@@ -2,22 +2,39 @@
 /* command: the table, and which of its rows is meant by what was typed. */
 #include "command/command.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "base/str.h"
 
-static const struct insp_command *const commands[] = {
+static const struct insp_command *const rows[] = {
 #define X(name) &insp_cmd_##name,
+#define X_TOOL X
 #include "command/commands.def"
 #undef X
+#undef X_TOOL
 	NULL,
 };
 
-#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]) - 1)
+#define NROWS (sizeof(rows) / sizeof(rows[0]) - 1)
+
+static const struct insp_command *linked[NROWS + 1];
+
+static void collect_linked(void)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < NROWS; i++)
+		if (rows[i])
+			linked[n++] = rows[i];
+}
 
 const struct insp_command *const *insp_commands(void)
 {
-	return commands;
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	(void)pthread_once(&once, collect_linked);
+	return linked;
 }
 
 enum match {
@@ -55,13 +72,13 @@ static int fail_candidates(int argc, char *const *argv, struct insp_error *err)
 	bool partial = false;
 	int used, rc;
 
-	for (size_t i = 0; i < NCOMMANDS; i++) {
-		enum match m = match_name(commands[i]->name, argc, argv, &used);
+	for (const struct insp_command *const *c = insp_commands(); *c; c++) {
+		enum match m = match_name((*c)->name, argc, argv, &used);
 
 		if (m == MATCH_NONE)
 			continue;
 		partial |= m == MATCH_PARTIAL;
-		insp_str_addf(&list, "%s%s", list.len ? ", " : "", commands[i]->name);
+		insp_str_addf(&list, "%s%s", list.len ? ", " : "", (*c)->name);
 	}
 	rc = insp_fail(err, INSP_E_USAGE, partial ? "'%s' is the beginning of: %s" : "'%s' can be: %s",
 		       argv[0], insp_str_text(&list));
@@ -72,12 +89,13 @@ static int fail_candidates(int argc, char *const *argv, struct insp_error *err)
 /* Nobody is called like that: which one was meant? */
 static int fail_unknown(int argc, char *const *argv, struct insp_error *err)
 {
-	const char *names[NCOMMANDS + 1], *near = NULL;
+	const char *names[NROWS + 1], *near = NULL;
 	struct insp_str typed = {0};
+	size_t n = 0;
 	int words = 0, rc;
 
-	for (size_t i = 0; i < NCOMMANDS; i++)
-		names[i] = commands[i]->name;
+	for (const struct insp_command *const *c = insp_commands(); *c; c++)
+		names[n++] = (*c)->name;
 	for (words = argc < 2 ? argc : 2; words > 0 && !near; words--) {
 		if (words == 2 && argv[1][0] == '-')
 			continue;
@@ -85,7 +103,7 @@ static int fail_unknown(int argc, char *const *argv, struct insp_error *err)
 		insp_str_add(&typed, argv[0]);
 		if (words == 2)
 			insp_str_addf(&typed, " %s", argv[1]);
-		near = insp_nearest(insp_str_text(&typed), names, NCOMMANDS);
+		near = insp_nearest(insp_str_text(&typed), names, n);
 	}
 	if (near)
 		rc = insp_fail(err, INSP_E_USAGE, "no command '%s': did you mean '%s'?",
@@ -106,16 +124,16 @@ int insp_command_find(int argc, char *const *argv, const struct insp_command **r
 
 	if (argc < 1)
 		return insp_fail(err, INSP_E_USAGE, "which command? 'help' lists them");
-	for (size_t i = 0; i < NCOMMANDS; i++) {
+	for (const struct insp_command *const *c = insp_commands(); *c; c++) {
 		int used = 0;
-		enum match m = match_name(commands[i]->name, argc, argv, &used);
+		enum match m = match_name((*c)->name, argc, argv, &used);
 
 		partial |= m == MATCH_PARTIAL;
 		if (m != MATCH_PREFIX && m != MATCH_EXACT)
 			continue;
 		/* "heap diff" is more than "heap"; an exact name is better than a prefix. */
 		if (!best || used > best_used || (used == best_used && m > best_match)) {
-			best = commands[i];
+			best = *c;
 			best_match = m;
 			best_used = used;
 			ambiguous = false;

@@ -111,11 +111,16 @@ struct insp_command {
 		   struct insp_error *err);
 };
 
-#define X(name) extern const struct insp_command insp_cmd_##name;
+/* Rows of X_TOOL are commands of the tool alone (TOOL_ONLY in the Makefile): absent, and weak, in
+   the library. */
+#define X(name)	     extern const struct insp_command insp_cmd_##name;
+#define X_TOOL(name) \
+	extern const struct insp_command insp_cmd_##name __attribute__((weak, visibility("hidden")));
 #include "command/commands.def"
 #undef X
+#undef X_TOOL
 
-/* The table, in the order of commands.def; ends with NULL. */
+/* The table of what is linked, in the order of commands.def; ends with NULL. */
 const struct insp_command *const *insp_commands(void);
 
 /* Words in a pool. All-zero is a valid start. */
