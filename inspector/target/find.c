@@ -18,6 +18,7 @@
 
 #include "base/fmt.h"
 #include "base/str.h"
+#include "target/find.h"
 #include "target/live.h"
 #include "target/proc.h"
 
@@ -82,12 +83,7 @@ static bool has_name(int pid, const char *name)
 	       (!base[n] || !strcmp(base + n, " (deleted)"));
 }
 
-struct matches {
-	int pids[64];
-	size_t n; /* may exceed the room: then the last ones are not kept */
-};
-
-static void find_by_name(const char *name, struct matches *ret)
+void insp_processes_named(const char *name, struct insp_processes *ret)
 {
 	DIR *dir = opendir("/proc");
 	struct dirent *d;
@@ -117,13 +113,13 @@ static void find_by_name(const char *name, struct matches *ret)
 
 bool insp_live_names(const char *spec)
 {
-	struct matches m;
+	struct insp_processes m;
 
 	if (is_number(spec))
 		return true;
 	if (!*spec || strchr(spec, '/'))
 		return false;
-	find_by_name(spec, &m);
+	insp_processes_named(spec, &m);
 	return m.n > 0;
 }
 
@@ -142,10 +138,23 @@ static void add_candidate(struct insp_str *list, int pid)
 		      n == sizeof(buf) - 1 ? "..." : "");
 }
 
-int insp_live_find(const char *spec, int *ret_pid, struct insp_error *err)
+int insp_processes_several(const char *name, const struct insp_processes *found, struct insp_error *err)
 {
 	struct insp_str list = {0};
-	struct matches m;
+	int rc;
+
+	for (size_t i = 0; i < found->n && i < sizeof(found->pids) / sizeof(found->pids[0]) && list.len < 380;
+	     i++)
+		add_candidate(&list, found->pids[i]);
+	rc = insp_fail(err, INSP_E_USAGE, "%zu processes are called '%s', name one by its pid: %s",
+		       found->n, name, insp_str_text(&list));
+	insp_str_deinit(&list);
+	return rc;
+}
+
+int insp_live_find(const char *spec, int *ret_pid, struct insp_error *err)
+{
+	struct insp_processes m;
 	uint64_t pid;
 	int rc;
 
@@ -158,19 +167,14 @@ int insp_live_find(const char *spec, int *ret_pid, struct insp_error *err)
 		*ret_pid = (int)pid;
 		return 0;
 	}
-	find_by_name(spec, &m);
+	insp_processes_named(spec, &m);
 	if (!m.n)
 		return insp_fail(err, INSP_E_GONE, "no process is called '%s'", spec);
 	if (m.n == 1) {
 		*ret_pid = m.pids[0];
 		return 0;
 	}
-	for (size_t i = 0; i < m.n && i < sizeof(m.pids) / sizeof(m.pids[0]) && list.len < 380; i++)
-		add_candidate(&list, m.pids[i]);
-	rc = insp_fail(err, INSP_E_USAGE, "%zu processes are called '%s', name one by its pid: %s",
-		       m.n, spec, insp_str_text(&list));
-	insp_str_deinit(&list);
-	return rc;
+	return insp_processes_several(spec, &m, err);
 }
 
 int insp_live_traced(int pid, int tracer, struct insp_error *err)

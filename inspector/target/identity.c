@@ -2,7 +2,6 @@
 /* identity: the program, command line and start time of a live process. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/pool.h"
@@ -38,26 +37,14 @@ static const char *read_cmdline(struct insp_live *live, struct insp_pool *pool)
 	return n > 0 ? insp_pool_strndup(pool, buf, (size_t)n) : NULL;
 }
 
-/* Field 22 of stat: clock ticks since boot. */
 static uint64_t read_started(struct insp_live *live)
 {
+	struct insp_proc_stat st;
 	char buf[1024];
-	ssize_t n = insp_proc_small(live->proc_fd, "stat", buf, sizeof(buf));
-	const char *p = n > 0 ? strrchr(buf, ')') : NULL; /* the name may hold anything */
-	struct timespec now, up;
-	long hz = sysconf(_SC_CLK_TCK);
-	uint64_t ticks = 0, boot_ns;
 
-	for (int field = 2; p && field < 22; field++) {
-		p = strchr(p + 1, ' ');
-	}
-	if (!p || hz <= 0 || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up))
+	if (insp_proc_small(live->proc_fd, "stat", buf, sizeof(buf)) <= 0 || !insp_proc_stat(buf, &st))
 		return 0;
-	for (p++; *p >= '0' && *p <= '9'; p++)
-		ticks = ticks * 10 + (uint64_t)(*p - '0');
-	boot_ns = ((uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec) -
-		  ((uint64_t)up.tv_sec * 1000000000 + (uint64_t)up.tv_nsec);
-	return boot_ns + ticks * (1000000000 / (uint64_t)hz);
+	return insp_proc_time_of_ticks(st.start_ticks);
 }
 
 static void read_auxv(struct insp_live *live, struct insp_pool *pool, struct insp_target_info *ret)

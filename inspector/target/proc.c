@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/pool.h"
@@ -367,12 +368,27 @@ bool insp_proc_stat(const char *text, struct insp_proc_stat *ret)
 	s.pid = (int)pid;
 	s.ppid = (int)v[4];
 	s.flags = (uint32_t)v[9];
+	s.minor_faults = v[10];
+	s.major_faults = v[12];
 	s.utime = v[14];
 	s.stime = v[15];
 	s.nthreads = v[20];
 	s.start_ticks = v[22];
 	*ret = s;
 	return true;
+}
+
+uint64_t insp_proc_time_of_ticks(uint64_t ticks)
+{
+	struct timespec now, up;
+	long hz = sysconf(_SC_CLK_TCK);
+	uint64_t since;
+
+	if (hz <= 0 || clock_gettime(CLOCK_REALTIME, &now) || clock_gettime(CLOCK_BOOTTIME, &up) ||
+	    __builtin_mul_overflow(ticks, UINT64_C(1000000000) / (uint64_t)hz, &since))
+		return 0;
+	return ((uint64_t)now.tv_sec - (uint64_t)up.tv_sec) * 1000000000 + (uint64_t)now.tv_nsec -
+	       (uint64_t)up.tv_nsec + since;
 }
 
 static bool scan_0x(struct cursor *c, uint64_t *ret)

@@ -57,11 +57,14 @@ struct insp_proc_stat {
 	char comm[64];	      /* kernel threads have long ones */
 	char state;
 	uint32_t flags;
+	uint64_t minor_faults, major_faults;
 	uint64_t utime, stime; /* clock ticks */
 	uint64_t nthreads;
 	uint64_t start_ticks;  /* since boot */
 };
 bool insp_proc_stat(const char *text, struct insp_proc_stat *ret);
+/* CLOCK_REALTIME, in ns, of so many clock ticks after boot; 0 unknown. */
+uint64_t insp_proc_time_of_ticks(uint64_t ticks);
 
 struct insp_proc_syscall {
 	bool running;	  /* on a CPU: nothing else is known */
