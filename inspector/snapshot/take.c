@@ -23,11 +23,11 @@
 
 #include "base/fmt.h"
 #include "base/log.h"
-#include "base/vec.h"
 #include "base/worker.h"
 #include "heap/allocator.h"
 #include "site/sites.h"
 #include "snapshot/copy.h"
+#include "snapshot/sweep.h"
 #include "stack/unwind.h"
 #include "target/dump.h"
 #include "target/space.h"
@@ -43,21 +43,6 @@
 #define ESTIMATE_THREAD_NS    UINT64_C(15000)
 #define ESTIMATE_BASE_NS      UINT64_C(300000)
 #define ESTIMATE_KEPT_PER_NS  0.5 /* compressed or written to a file */
-
-/* Reservations of address space (a sanitizer's shadow, a damaged core), not memory with pointers. */
-#define HUGE_LIVE_BYTES (UINT64_C(4) << 40)
-#define HUGE_DEAD_BYTES (UINT64_C(64) << 30)
-
-/* Coalescing list of what on_block has seen, so that the scan of the rest does not repeat it. */
-struct interval {
-	uint64_t start, end;
-};
-
-struct covered {
-	struct interval *items;
-	size_t n, cap;
-	struct insp_pointers *pointers;
-};
 
 /* The kernel's books are read beside the memory, on a thread of their own: smaps takes its time. */
 struct counting {
@@ -78,28 +63,13 @@ struct take {
 	struct insp_heap_walk *walk;
 	struct insp_heap_env env;
 	struct insp_heap_result result;
-	struct covered covered;
+	struct insp_sweep *sweep; /* NULL: no pointers wanted */
 	unsigned needs;
 	bool live;  /* memory is read while it runs */
 	bool stopped;
 	struct insp_copy *copy; /* NULL: memory is read from the target itself */
 	struct counting counting;
 };
-
-static void on_block(void *ctx, uint64_t addr, const uint8_t *bytes, size_t size_bytes)
-{
-	struct covered *covered = ctx;
-	struct interval *last = covered->n ? &covered->items[covered->n - 1] : NULL;
-
-	insp_pointers_scan(covered->pointers, addr, bytes, size_bytes);
-	if (last && last->end == addr) {
-		last->end = addr + size_bytes;
-		return;
-	}
-	last = insp_vec_push(covered);
-	if (last)
-		*last = (struct interval){addr, addr + size_bytes};
-}
 
 static int ensure_symbols(struct take *t, struct insp_error *err)
 {
@@ -151,23 +121,6 @@ static void fill_identity(struct take *t)
 	s->auxv_bytes = info.auxv_bytes;
 }
 
-/* Private writable memory: where chunks and roots may lie. */
-static bool may_hold_pointers(const struct insp_region *r)
-{
-	return r->prot & INSP_PROT_READ && r->prot & INSP_PROT_WRITE &&
-	       !(r->flags & (INSP_REGION_SHARED | INSP_REGION_DEVICE));
-}
-
-/* Where chunks may lie. Cheap, and repeated in the pause: a heap may have grown until then. */
-static void add_pointer_ranges(struct insp_snapshot *s)
-{
-	for (size_t i = 0; i < s->regions.n; i++)
-		if (may_hold_pointers(&s->regions.items[i]) &&
-		    !(s->regions.items[i].flags & INSP_REGION_STACK))
-			insp_pointers_add_range(s->pointers, s->regions.items[i].start,
-						s->regions.items[i].end);
-}
-
 static uint64_t count_pointers_bytes(const struct insp_snapshot *s)
 {
 	uint64_t bytes = 0;
@@ -183,7 +136,7 @@ static uint64_t kept_bytes(const struct take *t)
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < s->regions.n; i++)
-		if (may_hold_pointers(&s->regions.items[i]))
+		if (insp_sweep_wants(&s->regions.items[i]))
 			bytes += insp_dump_bytes(t->target, s->regions.items[i].start,
 						 s->regions.items[i].end);
 	return bytes;
@@ -234,12 +187,15 @@ static int prepare(struct take *t, struct insp_error *err)
 		s->pointers = insp_pointers_create();
 		if (!s->pointers)
 			return insp_fail(err, INSP_E_NOMEM, "out of memory for pointers");
-		add_pointer_ranges(s);
-		insp_pointers_prefault(s->pointers, (size_t)(heap_bytes / 32),
-				       (size_t)(heap_bytes / 4096) + 1024);
-		t->covered.pointers = s->pointers;
-		t->env.on_block = on_block;
-		t->env.on_block_ctx = &t->covered;
+		insp_sweep_add_ranges(s);
+		t->sweep = insp_sweep_create(s->pointers, heap_bytes);
+		if (!t->sweep)
+			return insp_fail(err, INSP_E_NOMEM, "out of memory for pointers");
+		rc = insp_sweep_attach(t->sweep, t->space, err);
+		if (rc)
+			return rc;
+		t->env.on_block = insp_sweep_block;
+		t->env.on_block_ctx = t->sweep;
 		heap_bytes += heap_bytes / 4 + count_pointers_bytes(s);
 	}
 	if (t->options->on_memory)
@@ -345,65 +301,6 @@ static int choose_mode(struct take *t, struct insp_error *err)
 	return over ? over_budget(t, &why, err) : 0;
 }
 
-static int interval_compare(const void *a, const void *b)
-{
-	const struct interval *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* What may hold pointers and was not part of a heap: data of modules, stacks, other mappings. */
-static void scan_rest(struct take *t)
-{
-	struct insp_snapshot *s = t->snap;
-	size_t ndone = t->covered.n;
-	struct interval *done = malloc((ndone + 1) * sizeof(*done));
-
-	if (!done)
-		return;
-	if (ndone) {
-		memcpy(done, t->covered.items, ndone * sizeof(*done));
-		qsort(done, ndone, sizeof(*done), interval_compare);
-	}
-	for (size_t i = 0, d = 0; i < s->regions.n; i++) {
-		const struct insp_region *r = &s->regions.items[i];
-		uint64_t at = r->start;
-
-		if (!may_hold_pointers(r))
-			continue;
-		if (insp_region_bytes(r) > (t->target->ops->stop ? HUGE_LIVE_BYTES : HUGE_DEAD_BYTES)) {
-			insp_finding_add(&s->findings, s->pool, INSP_WARNING, "huge_mapping", r->start,
-					 "a mapping of more than is memory was not searched for "
-					 "pointers");
-			continue;
-		}
-		/* Only one region is the main stack: not each region for each of many threads. */
-		for (size_t k = 0; r->flags & INSP_REGION_STACK && k < s->threads.n; k++) {
-			const struct insp_thread *th = &s->threads.items[k];
-
-			if (th->have_regs && th->stack_start == r->start)
-				at = (th->regs[INSP_REG_RSP] - INSP_RED_ZONE_BYTES) & ~UINT64_C(4095);
-		}
-		if (at < r->start || at >= r->end)
-			at = r->start;
-		while (d < ndone && done[d].end <= at)
-			d++;
-		for (size_t k = d; at < r->end; k++) {
-			uint64_t to = k < ndone && done[k].start < r->end ? done[k].start : r->end;
-			struct insp_stream stream;
-
-			if (at < to) {
-				insp_stream_begin(&stream, t->space, at, to, on_block, &t->covered);
-				insp_stream_end(&stream);
-			}
-			if (k >= ndone || done[k].start >= r->end)
-				break;
-			at = done[k].end > at ? done[k].end : at;
-		}
-	}
-	free(done);
-}
-
 /* Which pages, where the sums of smaps are not enough: in what may hold chunks and stacks. */
 static int collect_residency(struct take *t, struct insp_error *err)
 {
@@ -418,7 +315,7 @@ static int collect_residency(struct take *t, struct insp_error *err)
 			k++;
 		if (k == s->regions.n)
 			break;
-		if (s->regions.items[k].start != u->start || !may_hold_pointers(&s->regions.items[k]) ||
+		if (s->regions.items[k].start != u->start || !insp_sweep_wants(&s->regions.items[k]) ||
 		    !insp_region_anonymous(&s->regions.items[k]) || u->rss == INSP_UNKNOWN ||
 		    !(u->rss || (u->swap && u->swap != INSP_UNKNOWN)))
 			continue;
@@ -487,7 +384,7 @@ static int collect_held(struct take *t, struct insp_error *err)
 			return rc;
 		insp_space_invalidate(t->space);
 		if (s->pointers)
-			add_pointer_ranges(s);
+			insp_sweep_add_ranges(s);
 	}
 	if (t->target->ops->threads) {
 		rc = t->target->ops->threads(t->target, s->pool, &s->threads, err);
@@ -516,8 +413,8 @@ static int collect_memory(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 	}
-	if (s->pointers)
-		scan_rest(t);
+	if (t->sweep)
+		insp_sweep_rest(t->sweep, s, t->space, t->target->ops->stop != NULL);
 	if (t->options->on_memory)
 		return t->options->on_memory(t->options->on_memory_ctx, s, t->env.target, err);
 	return 0;
@@ -533,10 +430,12 @@ static int use_copy(struct take *t, struct insp_error *err)
 	if (!space)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for reading the copy");
 	t->snap->capture.bytes_read += read;
+	if (t->sweep)
+		insp_sweep_wait(t->sweep);
 	insp_space_destroy(t->space);
 	t->space = t->env.space = space;
 	t->env.target = copy;
-	return 0;
+	return t->sweep ? insp_sweep_attach(t->sweep, space, err) : 0;
 }
 
 static void fill_capture(struct take *t, const struct insp_stop_report *report)
@@ -580,7 +479,8 @@ static int finish(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 	}
-	if (s->pointers) {
+	if (t->sweep) {
+		insp_sweep_wait(t->sweep);
 		rc = insp_pointers_seal(s->pointers);
 		if (rc)
 			return insp_fail(err, rc, "out of memory for the pointers of the heap");
@@ -707,8 +607,8 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 static void take_deinit(struct take *t)
 {
 	insp_heap_walk_end(t->walk);
+	insp_sweep_destroy(t->sweep);
 	insp_space_destroy(t->space);
-	insp_vec_free(&t->covered);
 	insp_copy_end(t->copy, &t->snap->capture.stopped_ns);
 }
 

@@ -39,12 +39,24 @@ struct insp_space {
 	struct insp_target *target;
 	const struct insp_regions *regions;
 	uint64_t bytes_read;
-	uint8_t *block; /* BLOCK_MAX bytes */
+	uint8_t *blocks; /* nblocks of BLOCK_MAX bytes */
+	unsigned nblocks, block; /* the one that streams read into */
+	bool block_shown;	 /* to an on_block: it may be looked at still */
+	insp_returned_fn returned;
+	void *returned_ctx;
 	uint8_t states[BLOCK_PAGES];
 	struct open_file files[FILES_MAX];
 	unsigned nfiles;
 	struct cache_line lines[CACHE_LINES];
 };
+
+static uint8_t *map_blocks(unsigned n)
+{
+	void *p = mmap(NULL, n * (size_t)BLOCK_MAX, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
 
 struct insp_space *insp_space_create(struct insp_target *target, const struct insp_regions *regions)
 {
@@ -55,9 +67,9 @@ struct insp_space *insp_space_create(struct insp_target *target, const struct in
 	memset(space, 0, sizeof(*space)); /* and so touched */
 	space->target = target;
 	space->regions = regions;
-	space->block = mmap(NULL, BLOCK_MAX, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (space->block == MAP_FAILED) {
+	space->nblocks = 1;
+	space->blocks = map_blocks(1);
+	if (!space->blocks) {
 		free(space);
 		return NULL;
 	}
@@ -72,8 +84,37 @@ void insp_space_destroy(struct insp_space *space)
 	for (unsigned i = 0; i < space->nfiles; i++)
 		if (space->files[i].fd >= 0)
 			(void)close(space->files[i].fd);
-	munmap(space->block, BLOCK_MAX);
+	munmap(space->blocks, space->nblocks * (size_t)BLOCK_MAX);
 	free(space);
+}
+
+int insp_space_lend(struct insp_space *space, unsigned nblocks, insp_returned_fn returned, void *ctx)
+{
+	uint8_t *blocks = map_blocks(nblocks);
+
+	if (!blocks)
+		return INSP_E_NOMEM;
+	munmap(space->blocks, space->nblocks * (size_t)BLOCK_MAX);
+	space->blocks = blocks;
+	space->nblocks = nblocks;
+	space->block = 0;
+	space->block_shown = false;
+	space->returned = returned;
+	space->returned_ctx = ctx;
+	return 0;
+}
+
+/* Where the next block goes: not where somebody may still look. */
+static uint8_t *next_block(struct insp_space *space)
+{
+	if (space->block_shown) {
+		space->block = (space->block + 1) % space->nblocks;
+		space->block_shown = false;
+		if (space->returned)
+			space->returned(space->returned_ctx,
+					space->blocks + space->block * (size_t)BLOCK_MAX, BLOCK_MAX);
+	}
+	return space->blocks + space->block * (size_t)BLOCK_MAX;
 }
 
 void insp_space_invalidate(struct insp_space *space)
@@ -290,7 +331,6 @@ void insp_stream_begin(struct insp_stream *stream, struct insp_space *space, uin
 		.shown = start,
 		.on_block = on_block,
 		.ctx = ctx,
-		.buf = space->block,
 	};
 }
 
@@ -317,10 +357,12 @@ static void show_block(struct insp_stream *stream)
 			to = stream->end;
 		if (from < stream->shown)
 			from = stream->shown;
-		if (from < to && space->states[i] != INSP_PAGE_ABSENT)
+		if (from < to && space->states[i] != INSP_PAGE_ABSENT) {
 			stream->on_block(stream->ctx, from,
 					 stream->buf + (from - stream->buf_addr),
 					 (size_t)(to - from));
+			space->block_shown = true;
+		}
 		i += run;
 	}
 	if (block_end > stream->shown)
@@ -347,6 +389,7 @@ static void load_block(struct insp_stream *stream, uint64_t addr)
 		to = region->end;
 	size_t n = (size_t)((to - from) / PAGE);
 
+	stream->buf = next_block(space);
 	page_states(space, from, n);
 	stream->buf_len = fill_pages(space, region, from, stream->buf, n);
 	show_block(stream);

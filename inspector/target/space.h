@@ -61,6 +61,15 @@ struct insp_target *insp_space_target(const struct insp_space *space);
 
 typedef void (*insp_block_fn)(void *ctx, uint64_t addr, const uint8_t *bytes, size_t size_bytes);
 
+/*
+ * To look at what on_block was shown on another thread, while the next block is read: streams then go
+ * round through nblocks blocks, and before one is written over `returned` is told, which waits until
+ * nobody looks at [bytes, bytes + size_bytes) any more. Not while a stream is open.
+ */
+typedef void (*insp_returned_fn)(void *ctx, const uint8_t *bytes, size_t size_bytes);
+int insp_space_lend(struct insp_space *space, unsigned nblocks, insp_returned_fn returned, void *ctx)
+	insp_must_check;
+
 struct insp_stream {
 	struct insp_space *space;
 	uint64_t start, end;
@@ -70,7 +79,7 @@ struct insp_stream {
 	uint64_t shown;	    /* on_block has seen everything below */
 	insp_block_fn on_block;
 	void *ctx;
-	uint8_t *buf;	    /* the space's */
+	uint8_t *buf;	    /* the space's; before the first block NULL */
 };
 
 /* One stream at a time per space. */
