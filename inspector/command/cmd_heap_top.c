@@ -423,7 +423,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (!rc)
 		rc = gather(ctx, sites, a, profile, numbers, &rows, err);
 	if (!rc) {
-		qsort_r(rows.items, rows.n, sizeof(*rows.items), by_key, (void *)a->sort);
+		if (rows.n)
+			qsort_r(rows.items, rows.n, sizeof(*rows.items), by_key, (void *)a->sort);
 		report_rows(report, profile, &rows, a);
 		if (a->stacks && strcmp(a->by, "site") == 0) {
 			insp_list_begin(report, "stacks", "Stacks");

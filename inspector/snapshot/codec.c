@@ -9,6 +9,13 @@ void insp_codec_write_init(struct insp_codec *c)
 	*c = (struct insp_codec){.writing = true};
 }
 
+#define DRAIN_BYTES ((size_t)256 << 10)
+
+void insp_codec_write_to(struct insp_codec *c, insp_codec_drain_fn drain, void *ctx)
+{
+	*c = (struct insp_codec){.writing = true, .drain = drain, .drain_ctx = ctx};
+}
+
 void insp_codec_read_init(struct insp_codec *c, const uint8_t *bytes, size_t n,
 			  struct insp_pool *pool)
 {
@@ -28,39 +35,72 @@ void insp_codec_fail(struct insp_codec *c, enum insp_code code)
 		c->failed = code;
 }
 
-static uint8_t *room(struct insp_codec *c, size_t n)
+static void hand_on(struct insp_codec *c, const uint8_t *bytes, size_t n)
 {
-	if (c->failed)
-		return NULL;
-	if (c->cap - c->n < n) {
-		size_t cap = c->cap ? c->cap : 4096, need;
-		uint8_t *p;
+	int rc = c->failed || !n ? 0 : c->drain(c->drain_ctx, bytes, n);
 
-		if (__builtin_add_overflow(c->n, n, &need)) {
-			insp_codec_fail(c, INSP_E_NOMEM);
-			return NULL;
-		}
-		while (cap < need)
-			cap *= 2;
-		p = realloc(c->bytes, cap);
-		if (!p) {
-			insp_codec_fail(c, INSP_E_NOMEM);
-			return NULL;
-		}
-		c->bytes = p;
-		c->cap = cap;
+	if (rc)
+		insp_codec_fail(c, (enum insp_code)rc);
+}
+
+void insp_codec_flush(struct insp_codec *c)
+{
+	hand_on(c, c->bytes, c->n);
+	c->n = 0;
+}
+
+static bool grow(struct insp_codec *c, size_t n)
+{
+	size_t cap = c->cap ? c->cap : c->drain ? DRAIN_BYTES : 4096, need;
+	uint8_t *p;
+
+	if (__builtin_add_overflow(c->n, n, &need)) {
+		insp_codec_fail(c, INSP_E_NOMEM);
+		return false;
 	}
+	while (cap < need)
+		cap *= 2;
+	p = realloc(c->bytes, cap);
+	if (!p) {
+		insp_codec_fail(c, INSP_E_NOMEM);
+		return false;
+	}
+	c->bytes = p;
+	c->cap = cap;
+	return true;
+}
+
+uint8_t *insp_codec_room(struct insp_codec *c, size_t n)
+{
+	if (c->cap - c->n < n && c->drain)
+		insp_codec_flush(c);
+	if (c->failed || (c->cap - c->n < n && !grow(c, n)))
+		return NULL;
+	return c->bytes + c->n;
+}
+
+static void put(struct insp_codec *c, const void *p, size_t n)
+{
+	uint8_t *to;
+
+	if (!n)
+		return;
+	if (c->drain && n >= DRAIN_BYTES) { /* not through the buffer */
+		insp_codec_flush(c);
+		hand_on(c, p, n);
+		return;
+	}
+	to = insp_codec_room(c, n);
+	if (!to)
+		return;
+	memcpy(to, p, n);
 	c->n += n;
-	return c->bytes + c->n - n;
 }
 
 void insp_codec_raw(struct insp_codec *c, void *p, size_t n)
 {
 	if (c->writing) {
-		uint8_t *to = room(c, n);
-
-		if (to && n)
-			memcpy(to, p, n);
+		put(c, p, n);
 		return;
 	}
 	if (!c->failed && n > c->n - c->at)
@@ -74,22 +114,8 @@ void insp_codec_raw(struct insp_codec *c, void *p, size_t n)
 	c->at += n;
 }
 
-void insp_codec_u64(struct insp_codec *c, uint64_t *v)
+void insp_codec_read_u64(struct insp_codec *c, uint64_t *v)
 {
-	uint8_t buf[10];
-	size_t n = 0;
-
-	if (c->writing) {
-		uint64_t left = *v;
-
-		do {
-			buf[n] = (uint8_t)(left & 0x7f);
-			left >>= 7;
-			buf[n++] |= left ? 0x80 : 0;
-		} while (left);
-		insp_codec_raw(c, buf, n);
-		return;
-	}
 	*v = 0;
 	for (unsigned shift = 0; !c->failed; shift += 7) {
 		uint8_t byte;
@@ -104,6 +130,19 @@ void insp_codec_u64(struct insp_codec *c, uint64_t *v)
 		if (!(byte & 0x80))
 			return;
 	}
+}
+
+void insp_codec_u64(struct insp_codec *c, uint64_t *v)
+{
+	uint8_t *p;
+
+	if (!c->writing) {
+		insp_codec_read_u64(c, v);
+		return;
+	}
+	p = insp_codec_room(c, INSP_VARINT_MAX);
+	if (p)
+		insp_codec_wrote(c, insp_varint_put(p, *v));
 }
 
 void insp_codec_u32(struct insp_codec *c, uint32_t *v)
@@ -125,10 +164,10 @@ void insp_codec_u8(struct insp_codec *c, uint8_t *v)
 
 void insp_codec_i64(struct insp_codec *c, int64_t *v)
 {
-	uint64_t zigzag = c->writing ? ((uint64_t)*v << 1) ^ (uint64_t)(*v >> 63) : 0;
+	uint64_t zigzag = c->writing ? insp_zigzag(*v) : 0;
 
 	insp_codec_u64(c, &zigzag);
-	*v = (int64_t)(zigzag >> 1) ^ -(int64_t)(zigzag & 1);
+	*v = insp_unzigzag(zigzag);
 }
 
 void insp_codec_i32(struct insp_codec *c, int *v)

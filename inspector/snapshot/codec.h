@@ -24,6 +24,9 @@
 #include "base/error.h"
 #include "base/pool.h"
 
+/* 0, or what the codec fails with. Borrows bytes. */
+typedef int (*insp_codec_drain_fn)(void *ctx, const uint8_t *bytes, size_t n);
+
 struct insp_codec {
 	bool writing;
 	enum insp_code failed;
@@ -31,9 +34,15 @@ struct insp_codec {
 	uint8_t *bytes;
 	size_t n, cap, at;
 	struct insp_pool *pool; /* reading: strings and arrays live here */
+	/* writing: where bytes go when there are enough of them; NULL: all stay in bytes */
+	insp_codec_drain_fn drain;
+	void *drain_ctx;
 };
 
 void insp_codec_write_init(struct insp_codec *c);
+/* Writing, in pieces: after the last field insp_codec_flush hands on the rest. */
+void insp_codec_write_to(struct insp_codec *c, insp_codec_drain_fn drain, void *ctx);
+void insp_codec_flush(struct insp_codec *c);
 void insp_codec_read_init(struct insp_codec *c, const uint8_t *bytes, size_t n,
 			  struct insp_pool *pool);
 void insp_codec_deinit(struct insp_codec *c);
@@ -54,6 +63,49 @@ void insp_codec_blob(struct insp_codec *c, uint8_t **p, size_t *n);
 /* The number of items of an array, each at least min_bytes long in the file. */
 void insp_codec_count(struct insp_codec *c, size_t *n, size_t min_bytes);
 void insp_codec_fail(struct insp_codec *c, enum insp_code code);
+
+/*
+ * For millions of small numbers. Writing: room for n bytes, to be filled with insp_varint_put from the
+ * pointer on and told to insp_codec_wrote; NULL after a failure.
+ */
+#define INSP_VARINT_MAX 10
+uint8_t *insp_codec_room(struct insp_codec *c, size_t n);
+
+static inline void insp_codec_wrote(struct insp_codec *c, const uint8_t *end)
+{
+	c->n = (size_t)(end - c->bytes);
+}
+
+static inline uint8_t *insp_varint_put(uint8_t *p, uint64_t v)
+{
+	for (; v >= 0x80; v >>= 7)
+		*p++ = (uint8_t)(v | 0x80);
+	*p++ = (uint8_t)v;
+	return p;
+}
+
+static inline uint64_t insp_zigzag(int64_t v)
+{
+	return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+
+static inline int64_t insp_unzigzag(uint64_t v)
+{
+	return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
+void insp_codec_read_u64(struct insp_codec *c, uint64_t *v);
+
+/* Reading; 0 after a failure. */
+static inline uint64_t insp_codec_next(struct insp_codec *c)
+{
+	uint64_t v;
+
+	if (__builtin_expect(c->at < c->n && c->bytes[c->at] < 0x80 && !c->failed, 1))
+		return c->bytes[c->at++];
+	insp_codec_read_u64(c, &v);
+	return v;
+}
 
 /*
  * An array {items, n, cap}: fn(c, item) for each. Reading: items come from the pool, or from

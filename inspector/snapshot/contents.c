@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 #include <zstd.h>
@@ -20,6 +19,7 @@
 #define BLOCK_PAGES  (INSP_DUMP_BLOCK_BYTES / PAGE)
 #define ZSTD_LEVEL   1
 #define NCACHED	     16u
+#define PACKED_MAX   ZSTD_COMPRESSBOUND((size_t)INSP_DUMP_BLOCK_BYTES)
 
 struct insp_contents *insp_contents_create(void)
 {
@@ -30,8 +30,7 @@ void insp_contents_destroy(struct insp_contents *contents)
 {
 	if (!contents)
 		return;
-	if (contents->map)
-		(void)munmap((void *)contents->map, contents->map_bytes);
+	insp_source_deinit(&contents->source);
 	free(contents->items);
 	free(contents);
 }
@@ -155,7 +154,7 @@ struct view {
 	const struct insp_snapshot *snapshot;
 	pthread_mutex_t lock;
 	size_t numbers[NCACHED]; /* block plus one; 0 empty */
-	uint8_t *bytes;		 /* NCACHED blocks */
+	uint8_t *bytes;		 /* NCACHED blocks, and one as it is in the file */
 };
 
 static int view_open(struct insp_target *target, const char *spec, struct insp_error *err)
@@ -208,15 +207,19 @@ static const uint8_t *unpack(struct view *v, size_t i)
 	const struct insp_contents *k = v->snapshot->contents;
 	const struct insp_contents_block *b = &k->items[i];
 	uint8_t *to = v->bytes + (i % NCACHED) * (size_t)INSP_DUMP_BLOCK_BYTES;
+	const uint8_t *packed;
 	size_t n;
 
 	if (v->numbers[i % NCACHED] == i + 1)
 		return to;
 	v->numbers[i % NCACHED] = 0;
-	if (!k->map || b->offset > k->map_bytes || b->stored > k->map_bytes - b->offset ||
-	    XXH64(k->map + b->offset, b->stored, 0) != b->sum)
+	packed = b->stored <= PACKED_MAX ? insp_source_view(&k->source, b->offset,
+							    v->bytes + NCACHED * (size_t)INSP_DUMP_BLOCK_BYTES,
+							    b->stored)
+					 : NULL;
+	if (!packed || XXH64(packed, b->stored, 0) != b->sum)
 		return NULL;
-	n = ZSTD_decompress(to, INSP_DUMP_BLOCK_BYTES, k->map + b->offset, b->stored);
+	n = ZSTD_decompress(to, INSP_DUMP_BLOCK_BYTES, packed, b->stored);
 	if (ZSTD_isError(n) || n != b->npages * (size_t)PAGE)
 		return NULL;
 	v->numbers[i % NCACHED] = i + 1;
@@ -315,7 +318,7 @@ int insp_contents_open(const struct insp_snapshot *snapshot, struct insp_target 
 	struct view *v = calloc(1, sizeof(*v));
 
 	if (v)
-		v->bytes = malloc(NCACHED * (size_t)INSP_DUMP_BLOCK_BYTES);
+		v->bytes = malloc(NCACHED * (size_t)INSP_DUMP_BLOCK_BYTES + PACKED_MAX);
 	if (!v || !v->bytes) {
 		free(v);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");

@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/error.h"
+#include "base/source.h"
 #include "snapshot/codec.h"
 #include "snapshot/snapshot.h"
 #include "target/target.h"
@@ -29,8 +30,7 @@ struct insp_contents {
 	struct insp_contents_block *items;
 	size_t n, cap;
 	uint64_t bytes, missing; /* kept; existed and could not be had */
-	const uint8_t *map;	 /* the file; NULL while it is written */
-	size_t map_bytes;
+	struct insp_source source; /* the file; none while it is written */
 };
 
 struct insp_contents *insp_contents_create(void);

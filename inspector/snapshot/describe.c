@@ -339,82 +339,6 @@ static void chunks(struct insp_codec *c, struct insp_snapshot *s)
 		insp_codec_fail(c, INSP_E_CORRUPT);
 }
 
-static bool has_pointers(const struct insp_snapshot *s)
-{
-	return s->pointers != NULL;
-}
-
-/*
- * A pointer: words since the last one of its page, and how far it points, from where it lies: what is
- * allocated together lies together, so both are small.
- */
-static void pointer(struct insp_codec *c, uint64_t page, uint64_t *item, unsigned *word)
-{
-	uint64_t step = INSP_POINTER_WORD(*item) - *word, value = INSP_POINTER_VALUE(*item);
-	int64_t distance;
-
-	insp_codec_u64(c, &step);
-	if (step > 511 - *word) {
-		insp_codec_fail(c, INSP_E_CORRUPT);
-		return;
-	}
-	*word += (unsigned)step;
-	distance = (int64_t)(value - (page + *word * UINT64_C(8)));
-	insp_codec_i64(c, &distance);
-	if (!c->writing)
-		*item = (uint64_t)*word << 48 |
-			INSP_POINTER_VALUE(page + *word * UINT64_C(8) + (uint64_t)distance);
-}
-
-/* A page: how far from the last one, how many pointers, the pointers. */
-static void pointer_page(struct insp_codec *c, struct insp_pointers *p, size_t i, uint64_t *last,
-			 size_t *first)
-{
-	struct insp_pointer_page *page = &p->pages[i];
-	uint64_t step = c->writing ? (page->addr - *last) / 4096 : 0;
-	uint64_t n = c->writing ? page->n : 0;
-	unsigned word = 0;
-
-	insp_codec_u64(c, &step);
-	insp_codec_u64(c, &n);
-	if (!c->writing) {
-		if ((i && !step) || step > UINT64_MAX / 4096 || !n || n > 512 || n > p->n - *first)
-			insp_codec_fail(c, INSP_E_CORRUPT);
-		page->addr = *last + step * 4096;
-		page->first = *first;
-		page->n = (uint16_t)n;
-	}
-	for (uint64_t k = 0; k < n && !c->failed; k++)
-		pointer(c, page->addr, &p->items[page->first + k], &word);
-	*last = page->addr;
-	*first += n;
-}
-
-static void pointers(struct insp_codec *c, struct insp_snapshot *s)
-{
-	size_t n = 0, npages = 0, first = 0;
-	uint64_t last = 0;
-
-	if (c->writing) {
-		npages = s->pointers->npages;
-		for (size_t i = 0; i < npages; i++)
-			n += s->pointers->pages[i].n;
-	} else {
-		s->pointers = insp_pointers_create();
-	}
-	insp_codec_count(c, &npages, 2 + 2);
-	insp_codec_count(c, &n, 2);
-	if (c->failed)
-		return;
-	if (!s->pointers || (!c->writing && insp_pointers_load_room(s->pointers, n, npages))) {
-		insp_codec_fail(c, INSP_E_NOMEM);
-		return;
-	}
-	insp_codec_u64(c, &s->pointers->scanned_bytes);
-	for (size_t i = 0; i < npages && !c->failed; i++)
-		pointer_page(c, s->pointers, i, &last, &first);
-}
-
 static bool has_contents(const struct insp_snapshot *s)
 {
 	return s->contents != NULL;
@@ -434,7 +358,7 @@ const struct insp_section insp_sections[] = {
 	{"usage", usage, NULL},
 	{"pages", residency, has_residency},
 	{"chunks", chunks, NULL},
-	{"pointer", pointers, has_pointers},
+	{"pointer", insp_section_pointers, insp_section_has_pointers, .aside = true},
 	{"sites", insp_section_sites, insp_section_has_sites},
 	{"auxv", auxv, NULL},
 	{"bytes", insp_contents_describe, has_contents},

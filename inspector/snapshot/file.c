@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -15,12 +15,17 @@
 
 #include "base/atomic.h"
 #include "base/log.h"
+#include "base/source.h"
+#include "base/worker.h"
 #include "snapshot/contents.h"
 
 #define MAGIC	     "MEMINSP\n"
-#define MAX_SECTIONS 256u
+#define MAX_SECTIONS 32u
 #define ZSTD_LEVEL   1 /* bits and states shrink as well as at higher levels, five times faster */
-#define MAX_RAW	     (UINT64_C(1) << 40)
+#define PACK_ROOM    ((size_t)256 << 10)
+/* A block of zstd has at least so many bytes and unpacks to at most so many. */
+#define ZSTD_BLOCK_MIN 3u
+#define ZSTD_BLOCK_MAX ((uint64_t)128 << 10)
 
 /* Little endian on disk, as on every machine that this runs on. */
 struct file_head {
@@ -54,63 +59,125 @@ struct insp_saving {
 	uint64_t offset;
 };
 
-/* One section: described, compressed, written; its row filled. */
-static int save_section(const struct insp_section *section, const struct insp_snapshot *snapshot,
-			struct insp_saving *saving, struct file_row *row)
+/* A section on its way into the file: what is described is compressed while it comes. */
+struct packing {
+	const struct insp_section *section;
+	const struct insp_snapshot *snapshot;
+	ZSTD_CCtx *zstd;
+	uint8_t *bytes;
+	size_t n, cap;
+	uint64_t raw;
+	int rc;
+	pthread_t thread; /* of a section that is written aside */
+	bool running;
+};
+
+/* Compresses n bytes, the last ones with end, behind what is there. */
+static int pack(struct packing *p, const uint8_t *bytes, size_t n, ZSTD_EndDirective end)
 {
+	ZSTD_inBuffer in = {bytes, n, 0};
+	size_t left;
+
+	p->raw += n;
+	do {
+		ZSTD_outBuffer out;
+
+		if (p->cap - p->n < PACK_ROOM) {
+			size_t cap = p->cap ? p->cap * 2 : 4 * PACK_ROOM;
+			uint8_t *grown = realloc(p->bytes, cap);
+
+			if (!grown)
+				return INSP_E_NOMEM;
+			p->bytes = grown;
+			p->cap = cap;
+		}
+		out = (ZSTD_outBuffer){p->bytes + p->n, p->cap - p->n, 0};
+		left = ZSTD_compressStream2(p->zstd, &out, &in, end);
+		if (ZSTD_isError(left))
+			return INSP_E_NOMEM;
+		p->n += out.pos;
+	} while (end == ZSTD_e_end ? left : in.pos < in.size);
+	return insp_interrupted() ? INSP_E_INTERRUPTED : 0;
+}
+
+static int pack_more(void *ctx, const uint8_t *bytes, size_t n)
+{
+	return pack(ctx, bytes, n, ZSTD_e_continue);
+}
+
+static void *pack_section(void *ctx)
+{
+	struct packing *p = ctx;
 	struct insp_codec c;
-	void *packed = NULL;
-	size_t room, n;
+
+	insp_codec_write_to(&c, pack_more, p);
+	p->zstd = ZSTD_createCCtx();
+	if (!p->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL))) {
+		p->rc = INSP_E_NOMEM;
+	} else {
+		p->section->describe(&c, (struct insp_snapshot *)p->snapshot); /* writing changes nothing */
+		insp_codec_flush(&c);
+		p->rc = c.failed ? (int)c.failed : pack(p, NULL, 0, ZSTD_e_end);
+	}
+	insp_codec_deinit(&c);
+	ZSTD_freeCCtx(p->zstd);
+	return NULL;
+}
+
+/* Behind what is written; fills its row. */
+static void put_section(const struct packing *p, struct insp_saving *saving, struct file_row *row)
+{
+	memcpy(row->id, p->section->id, sizeof(row->id));
+	row->offset = saving->offset;
+	row->stored = p->n;
+	row->raw = p->raw;
+	row->sum = XXH64(p->bytes, p->n, 0);
+	insp_atomic_put(&saving->file, saving->offset, p->bytes, p->n);
+	saving->offset += p->n;
+}
+
+/* Every section that is wanted: the large ones on threads of their own, the others here meanwhile. */
+static int pack_all(struct packing *all, size_t n, struct insp_saving *saving, struct file_row *rows)
+{
 	int rc = 0;
 
-	insp_codec_write_init(&c);
-	section->describe(&c, (struct insp_snapshot *)snapshot); /* writing changes nothing */
-	room = ZSTD_compressBound(c.n);
-	if (!c.failed)
-		packed = malloc(room);
-	if (c.failed || !packed) {
-		rc = INSP_E_NOMEM;
-		goto out;
-	}
-	n = ZSTD_compress(packed, room, c.bytes, c.n, ZSTD_LEVEL);
-	if (ZSTD_isError(n)) {
-		rc = INSP_E_NOMEM;
-		goto out;
-	}
-	memcpy(row->id, section->id, sizeof(row->id));
-	row->offset = saving->offset;
-	row->stored = n;
-	row->raw = c.n;
-	row->sum = XXH64(packed, n, 0);
-	insp_atomic_put(&saving->file, saving->offset, packed, n);
-	saving->offset += n;
-out:
-	free(packed);
-	insp_codec_deinit(&c);
+	for (size_t i = 0; i < n; i++)
+		all[i].running = all[i].section->aside &&
+				 !insp_worker_start(&all[i].thread, pack_section, &all[i]);
+	for (int aside = 0; aside < 2; aside++)
+		for (size_t i = 0; i < n; i++) {
+			if (all[i].running != aside)
+				continue;
+			insp_progress("saving", i, n);
+			if (aside)
+				(void)pthread_join(all[i].thread, NULL);
+			else if (!rc)
+				(void)pack_section(&all[i]);
+			rc = rc ? rc : all[i].rc;
+			if (!rc)
+				put_section(&all[i], saving, &rows[i]);
+			free(all[i].bytes);
+		}
 	return rc;
 }
 
 static int save_sections(const struct insp_snapshot *snapshot, struct insp_saving *saving)
 {
 	struct file_row rows[MAX_SECTIONS];
+	struct packing all[MAX_SECTIONS];
 	struct file_head head = {
 		.magic = MAGIC, .format = INSP_FILE_FORMAT, .nsections = (uint32_t)insp_nsections};
 	size_t n = 0;
+	int rc;
 
 	/* Rows of sections that are not there stay zero: the checksum covers all that is before blocks. */
 	memset(rows, 0, sizeof(rows));
-	for (size_t i = 0; i < insp_nsections; i++) {
-		int rc;
-
-		if (insp_sections[i].wanted && !insp_sections[i].wanted(snapshot))
-			continue;
-		insp_progress("saving", i, insp_nsections);
-		rc = insp_interrupted()
-			     ? INSP_E_INTERRUPTED
-			     : save_section(&insp_sections[i], snapshot, saving, &rows[n++]);
-		if (rc)
-			return rc;
-	}
+	for (size_t i = 0; i < insp_nsections; i++)
+		if (!insp_sections[i].wanted || insp_sections[i].wanted(snapshot))
+			all[n++] = (struct packing){.section = &insp_sections[i], .snapshot = snapshot};
+	rc = pack_all(all, n, saving, rows);
+	if (rc)
+		return rc;
 	head.table_sum = XXH64(rows, head.nsections * sizeof(rows[0]), 0);
 	insp_atomic_put(&saving->file, 0, &head, sizeof(head));
 	insp_atomic_put(&saving->file, sizeof(head), rows, head.nsections * sizeof(rows[0]));
@@ -181,77 +248,117 @@ static const struct insp_section *section_of(const char id[8])
 	return NULL;
 }
 
-static int load_section(const struct file_row *row, const uint8_t *bytes, const char *name,
+static int section_fail(enum insp_code code, const struct file_row *row, const char *name, const char *what,
+			struct insp_error *err)
+{
+	return insp_fail(err, code, "'%s': section %.8s %s", name, row->id, what);
+}
+
+/* The bytes of a section as they were described; the caller frees them. */
+static int unpack_section(const struct file_row *row, const struct insp_source *source, const char *name,
+			  uint8_t **ret, struct insp_error *err)
+{
+	uint8_t *room = source->bytes ? NULL : malloc(row->stored + 1), *raw;
+	const uint8_t *packed = source->bytes || room ? insp_source_view(source, row->offset, room, row->stored)
+						      : NULL;
+	size_t n;
+	int rc = 0;
+
+	if (!source->bytes && !room)
+		return section_fail(INSP_E_NOMEM, row, name, "needs more memory than there is", err);
+	raw = NULL;
+	if (!packed || XXH64(packed, row->stored, 0) != row->sum)
+		rc = section_fail(INSP_E_CORRUPT, row, name, packed ? "is damaged" : "cannot be read", err);
+	else if (row->raw / ZSTD_BLOCK_MAX > row->stored / ZSTD_BLOCK_MIN)
+		rc = section_fail(INSP_E_CORRUPT, row, name, "has a wrong size", err);
+	else if (!(raw = malloc(row->raw + 1)))
+		rc = section_fail(INSP_E_NOMEM, row, name, "needs more memory than there is", err);
+	if (!rc) {
+		n = ZSTD_decompress(raw, row->raw, packed, row->stored);
+		if (ZSTD_isError(n) || n != row->raw)
+			rc = section_fail(INSP_E_CORRUPT, row, name, "holds nonsense", err);
+	}
+	free(room);
+	if (rc)
+		free(raw);
+	else
+		*ret = raw;
+	return rc;
+}
+
+static int load_section(const struct file_row *row, const struct insp_source *source, const char *name,
 			struct insp_snapshot *snapshot, struct insp_error *err)
 {
 	const struct insp_section *section = section_of(row->id);
 	struct insp_codec c;
-	uint8_t *raw;
-	size_t n;
-	int rc = 0;
+	uint8_t *raw = NULL;
+	int rc;
 
 	if (!section)
 		return 0; /* of a later version; the rest is still good */
-	if (XXH64(bytes + row->offset, row->stored, 0) != row->sum)
-		return insp_fail(err, INSP_E_CORRUPT, "'%s': section %.8s is damaged", name, row->id);
-	if (row->raw > MAX_RAW ||
-	    ZSTD_getFrameContentSize(bytes + row->offset, row->stored) != row->raw)
-		return insp_fail(err, INSP_E_CORRUPT, "'%s': section %.8s has a wrong size", name,
-				 row->id);
-	raw = malloc(row->raw + 1);
-	if (!raw)
-		return insp_fail(err, INSP_E_NOMEM, "out of memory for section %.8s of '%s'", row->id,
-				 name);
-	n = ZSTD_decompress(raw, row->raw, bytes + row->offset, row->stored);
-	if (ZSTD_isError(n) || n != row->raw) {
-		rc = INSP_E_CORRUPT;
-	} else {
-		insp_codec_read_init(&c, raw, n, snapshot->pool);
-		section->describe(&c, snapshot);
-		rc = (int)c.failed;
-	}
-	free(raw);
+	rc = unpack_section(row, source, name, &raw, err);
 	if (rc)
-		return insp_fail(err, (enum insp_code)rc, "'%s': section %.8s %s", name, row->id,
-				 rc == INSP_E_NOMEM ? "needs more memory than there is"
-						    : "holds nonsense");
+		return rc;
+	insp_codec_read_init(&c, raw, row->raw, snapshot->pool);
+	section->describe(&c, snapshot);
+	free(raw);
+	if (c.failed)
+		return section_fail(c.failed, row, name,
+				    c.failed == INSP_E_NOMEM ? "needs more memory than there is"
+							     : "holds nonsense", err);
 	return 0;
 }
 
-int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
-			     struct insp_snapshot **ret, struct insp_error *err)
+/* The table of sections, checked. */
+static int load_table(const struct insp_source *source, const char *name, struct file_row rows[MAX_SECTIONS],
+		      uint32_t *ret_n, struct insp_error *err)
 {
 	struct file_head head;
-	struct file_row row;
-	struct insp_snapshot *s;
-	uint64_t seen = 0;
-	int rc = 0;
+	size_t bytes;
 
-	if (n < sizeof(head) || memcmp(bytes, MAGIC, 8) != 0)
+	if (insp_source_read(source, 0, &head, sizeof(head)) != sizeof(head) ||
+	    memcmp(head.magic, MAGIC, sizeof(head.magic)) != 0)
 		return insp_fail(err, INSP_E_CORRUPT, "'%s' is not a snapshot", name);
-	memcpy(&head, bytes, sizeof(head));
 	if (head.format != INSP_FILE_FORMAT)
 		return insp_fail(err, INSP_E_UNSUPPORTED,
 				 "'%s' has format %" PRIu32 "; this version reads format %u", name,
 				 head.format, INSP_FILE_FORMAT);
-	if (head.nsections > MAX_SECTIONS || head.nsections * sizeof(row) > n - sizeof(head))
+	bytes = head.nsections * sizeof(*rows);
+	if (head.nsections > MAX_SECTIONS ||
+	    insp_source_read(source, sizeof(head), rows, bytes) != bytes)
 		return insp_fail(err, INSP_E_CORRUPT, "'%s' is cut short", name);
-	if (XXH64(bytes + sizeof(head), head.nsections * sizeof(row), 0) != head.table_sum)
+	if (XXH64(rows, bytes, 0) != head.table_sum)
 		return insp_fail(err, INSP_E_CORRUPT, "'%s': the table of sections is damaged", name);
+	*ret_n = head.nsections;
+	return 0;
+}
+
+static int load(const struct insp_source *source, const char *name, struct insp_snapshot **ret,
+		struct insp_error *err)
+{
+	struct file_row rows[MAX_SECTIONS];
+	struct insp_snapshot *s;
+	uint64_t seen = 0;
+	uint32_t n = 0;
+	int rc = load_table(source, name, rows, &n, err);
+
+	if (rc)
+		return rc;
 	s = insp_snapshot_create();
 	if (!s)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	for (uint32_t i = 0; i < head.nsections && !rc; i++) {
-		memcpy(&row, bytes + sizeof(head) + i * sizeof(row), sizeof(row));
-		if (row.offset > n || row.stored > n - row.offset)
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		const struct file_row *row = &rows[i];
+		const struct insp_section *section = section_of(row->id);
+		uint64_t bit = section ? UINT64_C(1) << (section - insp_sections) : 0;
+
+		if (row->offset > source->size_bytes || row->stored > source->size_bytes - row->offset)
 			rc = insp_fail(err, INSP_E_CORRUPT, "'%s' is cut short", name);
-		else if (section_of(row.id) && (seen >> (section_of(row.id) - insp_sections) & 1))
-			rc = insp_fail(err, INSP_E_CORRUPT, "'%s': section %.8s is there twice", name,
-				       row.id);
+		else if (seen & bit)
+			rc = section_fail(INSP_E_CORRUPT, row, name, "is there twice", err);
 		else
-			rc = load_section(&row, bytes, name, s, err);
-		if (section_of(row.id))
-			seen |= UINT64_C(1) << (section_of(row.id) - insp_sections);
+			rc = load_section(row, source, name, s, err);
+		seen |= bit;
 	}
 	if (!s->pointers)
 		s->has &= ~(unsigned)INSP_NEED_POINTERS; /* whatever it says */
@@ -265,11 +372,24 @@ int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 	return 0;
 }
 
+int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
+			     struct insp_snapshot **ret, struct insp_error *err)
+{
+	struct insp_source source;
+	int rc;
+
+	insp_source_init_bytes(&source, bytes, n);
+	rc = load(&source, name, ret, err);
+	if (!rc && (*ret)->contents)
+		(*ret)->contents->source = source;
+	return rc;
+}
+
 int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp_error *err)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
+	struct insp_source source;
 	struct stat st;
-	void *bytes;
 
 	if (fd < 0)
 		return insp_fail_errno(err, INSP_E_IO, errno, "'%s'", path);
@@ -277,16 +397,12 @@ int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp
 		(void)close(fd);
 		return insp_fail(err, INSP_E_CORRUPT, "'%s' is not a snapshot", path);
 	}
-	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	(void)close(fd);
-	if (bytes == MAP_FAILED)
-		return insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be mapped", path);
-	rc = insp_snapshot_load_bytes(bytes, (size_t)st.st_size, path, ret, err);
-	if (!rc && (*ret)->contents) { /* its blocks are unpacked when somebody asks */
-		(*ret)->contents->map = bytes;
-		(*ret)->contents->map_bytes = (size_t)st.st_size;
-	} else {
-		munmap(bytes, (size_t)st.st_size);
-	}
+	rc = insp_source_init(&source, fd, path, err);
+	if (!rc)
+		rc = load(&source, path, ret, err);
+	if (!rc && (*ret)->contents) /* its blocks are unpacked when somebody asks */
+		(*ret)->contents->source = source;
+	else
+		insp_source_deinit(&source);
 	return rc;
 }

@@ -23,7 +23,7 @@
 #include "snapshot/snapshot.h"
 #include "target/target.h"
 
-#define INSP_FILE_FORMAT 3u
+#define INSP_FILE_FORMAT 4u
 
 /* Does it begin like one? */
 bool insp_snapshot_is_file(const char *path);
@@ -49,7 +49,9 @@ int insp_snapshot_load(const char *path, struct insp_snapshot **ret, struct insp
 int insp_snapshot_load_bytes(const uint8_t *bytes, size_t n, const char *name,
 			     struct insp_snapshot **ret, struct insp_error *err) insp_must_check;
 
-/* In describe_sites.c. */
+/* In describe_pointers.c and describe_sites.c. */
+bool insp_section_has_pointers(const struct insp_snapshot *s);
+void insp_section_pointers(struct insp_codec *c, struct insp_snapshot *s);
 bool insp_section_has_sites(const struct insp_snapshot *s);
 void insp_section_sites(struct insp_codec *c, struct insp_snapshot *s);
 
@@ -58,6 +60,7 @@ struct insp_section {
 	const char id[8];
 	void (*describe)(struct insp_codec *c, struct insp_snapshot *s);
 	bool (*wanted)(const struct insp_snapshot *s); /* NULL: always */
+	bool aside; /* large: written by a thread of its own, beside the others */
 };
 extern const struct insp_section insp_sections[];
 extern const size_t insp_nsections;
