@@ -24,6 +24,7 @@ struct facts {
 	struct insp_pool *pool;
 	struct insp_advices *out;
 	const struct insp_advise_leaks *leaks;
+	const struct insp_advise_names *names;
 	struct insp_books books;
 	struct insp_occupancy occupancy;
 	struct insp_census *census;
@@ -124,28 +125,44 @@ static void check_trim(struct facts *f)
 		       });
 }
 
+/* "; most by make_session < accept_one: 9.10 MiB", where the hook recorded it. */
+static const char *most_by(struct facts *f)
+{
+	const char *s = NULL;
+
+	for (size_t i = 0; !s && i < f->pins.nowners && i < 2; i++)
+		if (f->pins.owners[i].key)
+			s = insp_pool_printf(f->pool, "; most by %s: %s",
+					     f->names->site(f->names->ctx, f->pins.owners[i].key),
+					     bytes(f, f->pins.owners[i].pinned));
+	return s ? s : "";
+}
+
 static void check_pins(struct facts *f)
 {
 	const struct insp_pin_group *g = f->pins.ngroups ? &f->pins.groups[0] : NULL;
 
 	if (!g || !matters(f, f->pins.pinned, 0.05))
 		return;
-	say(f, &(struct insp_advice){
-		       .code = "fragmentation",
-		       .severity = INSP_WARNING,
-		       .bytes = f->pins.pinned,
-		       .verdict = "free memory is pinned by chunks in use on the same pages",
-		       .evidence = insp_pool_printf(f->pool,
-						    "%s is free and cannot go back; %" PRIu64 " chunks of %" PRIu64
-						    " to %" PRIu64 " bytes pin %s of it (%.0f %%)",
-						    bytes(f, f->pins.pinned), g->chunks,
-						    insp_size_class_min(g->size_class),
-						    insp_size_class_min(g->size_class + 1) - 1, bytes(f, g->pinned),
-						    100.0 * (double)g->pinned / (double)f->pins.pinned),
-		       .attempt = "allocate what lives long before the short-lived peak, or in a pool of its own; find "
-				  "who owns these chunks (whatis, path, or the hook's sites)",
-		       .see = "heap pins",
-	       });
+	say(f,
+	    &(struct insp_advice){
+		    .code = "fragmentation",
+		    .severity = INSP_WARNING,
+		    .bytes = f->pins.pinned,
+		    .verdict = "free memory is pinned by chunks in use on the same pages",
+		    .evidence = insp_pool_printf(
+			    f->pool,
+			    "%s is free and cannot go back; %" PRIu64 " chunks of %" PRIu64
+			    " to %" PRIu64 " bytes pin %s of it (%.0f %%)%s",
+			    bytes(f, f->pins.pinned), g->chunks, insp_size_class_min(g->size_class),
+			    insp_size_class_min(g->size_class + 1) - 1, bytes(f, g->pinned),
+			    100.0 * (double)g->pinned / (double)f->pins.pinned, most_by(f)),
+		    .attempt = "allocate what lives long before the short-lived peak, or in a pool "
+			       "of its own; find "
+			       "who owns these chunks (heap pins --by site with the hook; whatis "
+			       "and path)",
+		    .see = f->pins.nowners ? "heap pins --by site" : "heap pins --by type",
+	    });
 }
 
 static void check_threshold(struct facts *f)
@@ -392,9 +409,12 @@ static void conclude(struct facts *f)
 }
 
 int insp_advise(const struct insp_snapshot *snapshot, const struct insp_advise_leaks *leaks,
-		struct insp_pool *pool, struct insp_advices *ret, struct insp_error *err)
+		const struct insp_advise_names *names, struct insp_pool *pool,
+		struct insp_advices *ret, struct insp_error *err)
 {
-	struct facts f = {.snap = snapshot, .pool = pool, .out = ret, .leaks = leaks};
+	struct facts f = {
+		.snap = snapshot, .pool = pool, .out = ret, .leaks = leaks, .names = names};
+	const struct insp_pin_key key = {insp_pin_site, (void *)(uintptr_t)snapshot};
 	int rc;
 
 	*ret = (struct insp_advices){0};
@@ -408,7 +428,7 @@ int insp_advise(const struct insp_snapshot *snapshot, const struct insp_advise_l
 	if (!rc)
 		rc = insp_census_take(snapshot, pool, f.census, err);
 	if (!rc)
-		rc = insp_pins_find(snapshot, 1, pool, &f.pins, err);
+		rc = insp_pins_find(snapshot, 1, names ? &key : NULL, pool, &f.pins, err);
 	if (!rc)
 		rc = insp_trim_plan(snapshot, 0, pool, &f.trim, err);
 	if (!rc)

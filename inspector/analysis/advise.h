@@ -32,9 +32,17 @@ struct insp_advise_leaks {
 	uint64_t lost_bytes, lost_chunks; /* definitely, and what hangs on them */
 };
 
-/* Fills ret; strings live in pool, items are freed by deinit. At least one. */
+/* How a site is called; a view that lives until the advice is asked for no more. */
+struct insp_advise_names {
+	const char *(*site)(void *ctx, uint32_t site);
+	void *ctx;
+};
+
+/* Fills ret; strings live in pool, items are freed by deinit. At least one. names NULL: sites have
+ * none. */
 int insp_advise(const struct insp_snapshot *snapshot, const struct insp_advise_leaks *leaks,
-		struct insp_pool *pool, struct insp_advices *ret, struct insp_error *err) insp_must_check;
+		const struct insp_advise_names *names, struct insp_pool *pool,
+		struct insp_advices *ret, struct insp_error *err) insp_must_check;
 void insp_advices_deinit(struct insp_advices *advices);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "analysis/pageuse.h"
 #include "base/log.h"
+#include "base/vec.h"
 #include "site/sites.h"
 
 #define NGROUPS (INSP_SIZE_CLASSES * INSP_N_CHUNK_STATES)
@@ -29,6 +30,9 @@ struct pages {
 	struct insp_pin *heap;	       /* the largest so far, smallest on top */
 	size_t n, max;
 	struct pending pending;
+	const struct insp_pin_key *key;
+	INSP_VEC(struct insp_pin_owner) owners; /* by key */
+	bool failed;
 };
 
 static void sift_down(struct insp_pin *heap, size_t n, size_t i)
@@ -65,17 +69,40 @@ static void keep_largest(struct pages *p, const struct insp_pin *pin)
 	sift_down(p->heap, p->n, 0);
 }
 
-static void add_site(struct pages *p, const struct insp_pin *pin)
+uint32_t insp_pin_site(void *snapshot, const struct insp_pin *pin)
 {
-	const struct insp_sites *sites = p->snap->sites;
-	uint32_t site;
+	const struct insp_sites *sites = ((const struct insp_snapshot *)snapshot)->sites;
 
-	if (!p->ret->sites || pin->id >= sites->nchunks)
+	if (!sites || !sites->chunk_sites || pin->id >= sites->nchunks ||
+	    sites->chunk_sites[pin->id] >= sites->n)
+		return 0;
+	return sites->chunk_sites[pin->id];
+}
+
+static void add_to_owner(struct pages *p, const struct insp_pin *pin)
+{
+	struct insp_pin_owner *owner;
+	uint32_t key;
+
+	if (!p->key || p->failed)
 		return;
-	site = sites->chunk_sites[pin->id] < sites->n ? sites->chunk_sites[pin->id] : 0;
-	p->ret->sites[site].chunks++;
-	p->ret->sites[site].bytes += pin->size;
-	p->ret->sites[site].pinned += pin->pinned;
+	key = p->key->of(p->key->ctx, pin);
+	while (key >= p->owners.n) {
+		owner = insp_vec_push(&p->owners);
+		if (!owner) {
+			p->failed = true;
+			return;
+		}
+		owner->key = (uint32_t)p->owners.n - 1;
+	}
+	owner = &p->owners.items[key];
+	owner->chunks++;
+	owner->bytes += pin->size;
+	owner->pinned += pin->pinned;
+	if (pin->pinned > owner->example_pinned) {
+		owner->example_pinned = pin->pinned;
+		owner->example = pin->addr;
+	}
 }
 
 /* All pages of this chunk were seen. */
@@ -93,7 +120,7 @@ static void close_pin(struct pages *p)
 	g->chunks++;
 	g->bytes += pin->size;
 	g->pinned += pin->pinned;
-	add_site(p, pin);
+	add_to_owner(p, pin);
 	p->ret->pinned += pin->pinned;
 	if (pin->pinned > g->example_pinned) {
 		g->example_pinned = pin->pinned;
@@ -254,24 +281,31 @@ static int group_order(const void *a, const void *b)
 				      : (x->size_class > y->size_class) - (x->size_class < y->size_class);
 }
 
-static int site_order(const void *a, const void *b)
+static int owner_order(const void *a, const void *b)
 {
-	const struct insp_pin_site *x = a, *y = b;
+	const struct insp_pin_owner *x = a, *y = b;
 
 	return x->pinned != y->pinned ? (x->pinned < y->pinned) - (x->pinned > y->pinned)
-				      : (x->site > y->site) - (x->site < y->site);
+				      : (x->key > y->key) - (x->key < y->key);
 }
 
-/* One row a site, zero so far. */
-static int make_sites(const struct insp_snapshot *snap, struct insp_pool *pool, struct insp_pins *ret)
+/* Those that pin, in order, into the pool. */
+static int close_owners(struct pages *p, struct insp_pool *pool)
 {
-	if (!snap->sites || !snap->sites->chunk_sites || !snap->sites->n)
+	struct insp_pins *ret = p->ret;
+
+	if (p->failed)
+		return INSP_E_NOMEM;
+	if (!p->owners.n)
 		return 0;
-	ret->sites = insp_pool_array(pool, snap->sites->n, sizeof(*ret->sites));
-	ret->nsites = snap->sites->n;
-	for (size_t i = 0; ret->sites && i < ret->nsites; i++)
-		ret->sites[i].site = (uint32_t)i;
-	return ret->sites ? 0 : INSP_E_NOMEM;
+	ret->owners = insp_pool_array(pool, p->owners.n, sizeof(*ret->owners));
+	if (!ret->owners)
+		return INSP_E_NOMEM;
+	for (size_t i = 0; i < p->owners.n; i++)
+		if (p->owners.items[i].pinned)
+			ret->owners[ret->nowners++] = p->owners.items[i];
+	qsort(ret->owners, ret->nowners, sizeof(*ret->owners), owner_order);
+	return 0;
 }
 
 static int pin_order(const void *a, const void *b)
@@ -298,10 +332,26 @@ static int heap_order(const void *a, const void *b)
 	return dx != dy ? (dx < dy) - (dx > dy) : (x->start > y->start) - (x->start < y->start);
 }
 
-int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins, struct insp_pool *pool,
-		   struct insp_pins *ret, struct insp_error *err)
+static void close_groups(struct pages *p)
 {
-	struct pages p = {.snap = snapshot, .ret = ret, .max = max_pins};
+	struct insp_pins *ret = p->ret;
+
+	for (unsigned i = 0; i < NGROUPS; i++)
+		if (p->groups[i].chunks) {
+			p->groups[ret->ngroups] = p->groups[i];
+			p->groups[ret->ngroups].size_class = i / INSP_N_CHUNK_STATES;
+			p->groups[ret->ngroups++].state =
+				(enum insp_chunk_state)(i % INSP_N_CHUNK_STATES);
+		}
+	ret->groups = p->groups;
+	qsort(ret->groups, ret->ngroups, sizeof(*ret->groups), group_order);
+}
+
+int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins,
+		   const struct insp_pin_key *key, struct insp_pool *pool, struct insp_pins *ret,
+		   struct insp_error *err)
+{
+	struct pages p = {.snap = snapshot, .ret = ret, .max = max_pins, .key = key};
 	int rc;
 
 	*ret = (struct insp_pins){.exact = snapshot->residency.known};
@@ -309,29 +359,21 @@ int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins, struct
 	p.heap = insp_pool_array(pool, max_pins + 1, sizeof(*p.heap));
 	ret->tops = insp_pool_array(pool, snapshot->chunks->nspans + 1, sizeof(*ret->tops));
 	ret->heaps = insp_pool_array(pool, snapshot->chunks->nspans + 1, sizeof(*ret->heaps));
-	if (!p.groups || !p.heap || !ret->tops || !ret->heaps || make_sites(snapshot, pool, ret))
+	if (!p.groups || !p.heap || !ret->tops || !ret->heaps)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for pins");
 	rc = insp_pages_each(snapshot, on_page, &p, err);
+	if (!rc) {
+		close_pin(&p);
+		rc = close_owners(&p, pool) ? insp_fail(err, INSP_E_NOMEM, "out of memory for pins")
+					    : 0;
+	}
+	insp_vec_free(&p.owners);
+	rc = rc ? rc : find_ends(snapshot, ret, err);
 	if (rc)
 		return rc;
-	close_pin(&p);
-	rc = find_ends(snapshot, ret, err);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < NGROUPS; i++)
-		if (p.groups[i].chunks) {
-			p.groups[ret->ngroups] = p.groups[i];
-			p.groups[ret->ngroups].size_class = i / INSP_N_CHUNK_STATES;
-			p.groups[ret->ngroups++].state = (enum insp_chunk_state)(i % INSP_N_CHUNK_STATES);
-		}
-	ret->groups = p.groups;
+	close_groups(&p);
 	ret->pins = p.heap;
 	ret->npins = p.n;
-	qsort(ret->groups, ret->ngroups, sizeof(*ret->groups), group_order);
-	if (ret->sites)
-		qsort(ret->sites, ret->nsites, sizeof(*ret->sites), site_order);
-	while (ret->nsites && !ret->sites[ret->nsites - 1].pinned)
-		ret->nsites--;
 	qsort(ret->pins, ret->npins, sizeof(*ret->pins), pin_order);
 	qsort(ret->tops, ret->ntops, sizeof(*ret->tops), top_order);
 	qsort(ret->heaps, ret->nheaps, sizeof(*ret->heaps), heap_order);

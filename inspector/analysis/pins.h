@@ -29,10 +29,11 @@ struct insp_pin_group {
 	uint64_t example_pinned;
 };
 
-/* Page pins of one call stack that the companion hook recorded; site 0: not known. */
-struct insp_pin_site {
-	uint32_t site;
+/* Page pins of one call stack, or of one type: whatever the caller tells apart. */
+struct insp_pin_owner {
+	uint32_t key;
 	uint64_t chunks, bytes, pinned;
+	uint64_t example, example_pinned; /* as in a group */
 };
 
 /* One chunk. */
@@ -42,6 +43,17 @@ struct insp_pin {
 	enum insp_chunk_state state;
 	uint32_t arena;
 };
+
+/* The caller's way to tell owners apart. Keys are small and dense: a row is kept for each up to the
+ * largest. */
+struct insp_pin_key {
+	uint32_t (*of)(void *ctx, const struct insp_pin *pin);
+	void *ctx;
+};
+
+/* A key: the site that allocated the chunk, 0 where none is known. ctx: the snapshot, with sites.
+ */
+uint32_t insp_pin_site(void *snapshot, const struct insp_pin *pin);
 
 /* The end of an arena. */
 struct insp_pin_top {
@@ -64,8 +76,8 @@ struct insp_pin_heap {
 struct insp_pins {
 	struct insp_pin_group *groups; /* most pinned first */
 	size_t ngroups;
-	struct insp_pin_site *sites;   /* most pinned first; NULL without the hook */
-	size_t nsites;
+	struct insp_pin_owner *owners; /* most pinned first; those that pin something */
+	size_t nowners;
 	struct insp_pin *pins;	       /* most pinned first, at most max_pins */
 	size_t npins;
 	struct insp_pin_top *tops;     /* one an arena that has a top, most to gain first */
@@ -77,8 +89,9 @@ struct insp_pins {
 	bool exact;
 };
 
-/* Fills ret; all lives in pool. */
-int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins, struct insp_pool *pool,
-		   struct insp_pins *ret, struct insp_error *err) insp_must_check;
+/* Fills ret; all lives in pool. key NULL: no owners. INSP_E_NOMEM, INSP_E_INTERRUPTED. */
+int insp_pins_find(const struct insp_snapshot *snapshot, size_t max_pins,
+		   const struct insp_pin_key *key, struct insp_pool *pool, struct insp_pins *ret,
+		   struct insp_error *err) insp_must_check;
 
 #endif

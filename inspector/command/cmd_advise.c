@@ -4,6 +4,7 @@
 #include "analysis/graph.h"
 #include "analysis/leaks.h"
 #include "command/heap_common.h"
+#include "command/site_profile.h"
 
 struct args {
 	bool leaks;
@@ -31,7 +32,7 @@ static unsigned needs_of(const void *args)
 {
 	const struct args *a = args;
 
-	return a->leaks ? INSP_NEED_POINTERS : 0;
+	return INSP_NEED_SITES | INSP_NEED_SYMBOLS | (a->leaks ? INSP_NEED_POINTERS : 0);
 }
 
 static int find_leaks(const struct insp_snapshot *snap, struct insp_advise_leaks *ret, struct insp_error *err)
@@ -54,18 +55,37 @@ static int find_leaks(const struct insp_snapshot *snap, struct insp_advise_leaks
 	return rc;
 }
 
+struct names {
+	struct insp_profile *profile;
+	const uint32_t *sites;
+};
+
+static const char *site_name(void *ctx, uint32_t site)
+{
+	const struct names *n = ctx;
+
+	return insp_site_place(n->profile, n->sites, site, 1);
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
 	const struct args *a = args;
 	struct insp_advise_leaks leaks = {0};
+	struct names names = {0};
+	const struct insp_advise_names namer = {site_name, &names};
+	const struct insp_sites *sites = ctx->snapshot->sites;
 	struct insp_advices advices;
 	int rc = 0;
 
 	if (a->leaks)
 		rc = find_leaks(ctx->snapshot, &leaks, err);
+	if (!rc && sites && sites->n)
+		rc = insp_heap_profile(ctx, sites, &names.profile, &names.sites, err);
 	if (!rc)
-		rc = insp_advise(ctx->snapshot, &leaks, ctx->pool, &advices, err);
+		rc = insp_advise(ctx->snapshot, &leaks, names.profile ? &namer : NULL, ctx->pool,
+				 &advices, err);
+	insp_profile_destroy(names.profile);
 	if (rc)
 		return rc;
 	insp_list_begin(report, "advice", NULL);

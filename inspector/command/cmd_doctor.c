@@ -30,7 +30,7 @@ static const struct insp_column columns[] = {
 	{"text", "", INSP_T_STR, INSP_COL_WRAP, "what it means, and what to do about it"},
 };
 static const struct insp_column module_columns[] = {
-	{"module", "MODULE", INSP_T_STR, 0, "file that is mapped"},
+	{"module", "MODULE", INSP_T_STR, INSP_COL_WRAP, "file that is mapped"},
 	{"debug_info", "NAMES FROM", INSP_T_STR, 0, "dwarf, symtab, dynsym or none"},
 };
 

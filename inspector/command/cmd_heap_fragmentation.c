@@ -5,14 +5,18 @@
 
 static const struct insp_column arena_columns[] = {
 	{"arena", "arena", INSP_T_STR, 0, "name of the arena"},
-	{"fragmentation", "fragmentation", INSP_T_RATIO, 0, "share of its resident bytes that is not in use"},
-	{"system", "size", INSP_T_BYTES, INSP_COL_TOTAL, "bytes of its heaps"},
-	{"free", "free", INSP_T_BYTES, INSP_COL_TOTAL, "bytes of free chunks, tcache and top included"},
-	{"free_share", "free/size", INSP_T_RATIO, 0, "free bytes divided by size"},
+	{"fragmentation", "fragmentation", INSP_T_RATIO, 0,
+	 "share of its resident bytes that is not in use"},
+	{"system", "size", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_SPARE, "bytes of its heaps"},
+	{"free", "free", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "bytes of free chunks, tcache and top included"},
+	{"free_share", "free/size", INSP_T_RATIO, INSP_COL_SPARE, "free bytes divided by size"},
 	{"largest_free", "largest free", INSP_T_BYTES, 0, "largest free chunk, top not counted"},
-	{"resident", "resident", INSP_T_BYTES, INSP_COL_TOTAL, "bytes of its heaps that are in memory"},
+	{"resident", "resident", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "bytes of its heaps that are in memory"},
 	{"in_use", "in use", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes of chunks in use"},
-	{"resident_free", "resident free", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes of free chunks"},
+	{"resident_free", "resident free", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "resident bytes of free chunks"},
 };
 
 static const struct insp_column fill_columns[] = {
@@ -111,12 +115,19 @@ const struct insp_command insp_cmd_heap_fragmentation = {
 	.name = "heap fragmentation",
 	.group = "heap",
 	.summary = "how much of the resident heap is not in use, and how full its pages are",
-	.help = "Fragmentation, here, is one figure: of the bytes of the arenas' pages that are in memory, the "
-		"share that the program does not use (free chunks, tcaches, top, malloc's own). 0 % is a "
-		"heap full of chunks in use. What was never touched or was given back does not count. "
-		"mmapped chunks are left out: each is a mapping of its own.\n\n"
-		"The histogram tells what can be done: empty pages can go back (`heap trim --dry-run`), "
-		"pages that are a few percent full are pinned by small chunks among free ones (`heap "
+	.help = "Fragmentation, here, is one figure: of the bytes of the arenas' pages that are in "
+		"memory, the "
+		"share that the program does not use (free chunks, tcaches, top, malloc's own). 0 "
+		"% is a "
+		"heap full of chunks in use. What was never touched or was given back does not "
+		"count. "
+		"mmapped chunks are left out: each is a mapping of its own. (The figure of `heap "
+		"summary` is "
+		"another: of all chunks, resident or not, those that are free and not top.)\n\n"
+		"The histogram tells what can be done: empty pages can go back (`heap trim "
+		"--dry-run`), "
+		"pages that are a few percent full are pinned by small chunks among free ones "
+		"(`heap "
 		"pins`), full ones are in use.",
 	.example = "heap fragmentation",
 	.flags = INSP_COMMAND_ANY,

@@ -1,19 +1,32 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* heap pins: which chunks keep free memory from going back. */
+#include <string.h>
+
 #include "analysis/pins.h"
 #include "command/heap_common.h"
 #include "command/site_profile.h"
+#include "command/typing.h"
 
 struct args {
-	bool sites;
+	const char *by;
 	uint64_t limit;
 };
 
 static const struct insp_option options[] = {
-	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "10",
-	 .offset = offsetof(struct args, limit), .help = "rows of each table"},
-	{.name = "sites", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, sites),
-	 .help = "who allocated the pinning chunks, where the companion hook recorded it"},
+	{.name = "limit",
+	 .letter = 'n',
+	 .type = INSP_OPT_COUNT,
+	 .arg = "N",
+	 .def = "10",
+	 .offset = offsetof(struct args, limit),
+	 .help = "rows of each table"},
+	{.name = "by",
+	 .type = INSP_OPT_CHOICE,
+	 .arg = "KEY",
+	 .choices = "size|type|site",
+	 .def = "size",
+	 .offset = offsetof(struct args, by),
+	 .help = "also by type, or by who allocated, where the companion hook recorded it"},
 	INSP_OPTION_END,
 };
 
@@ -21,40 +34,62 @@ static const struct insp_column group_columns[] = {
 	{"size_min", "size from", INSP_T_COUNT, 0, "smallest chunk size of the class, bytes"},
 	{"size_max", "to", INSP_T_COUNT, 0, "largest chunk size of the class, bytes"},
 	{"state", "state", INSP_T_STR, 0, "of the pinning chunks"},
-	{"chunks", "chunks", INSP_T_COUNT, INSP_COL_TOTAL, "chunks that share pages with free bytes"},
+	{"chunks", "chunks", INSP_T_COUNT, INSP_COL_TOTAL,
+	 "chunks that share pages with free bytes"},
 	{"bytes", "their bytes", INSP_T_BYTES, INSP_COL_TOTAL, "bytes of these chunks"},
 	{"pinned", "pin", INSP_T_BYTES, INSP_COL_TOTAL, "free resident bytes that they keep"},
-	{"factor", "per byte", INSP_T_FACTOR, 0, "pinned bytes for each of their own"},
+	{"factor", "per byte", INSP_T_FACTOR, INSP_COL_SPARE, "pinned bytes for each of their own"},
 	{"share", "share of all pinned", INSP_T_BAR, 0, "of all pinned bytes"},
-	{"example", "for example", INSP_T_ADDR, 0, "chunk of the class that pins most: try whatis, x, path"},
+	{"example", "for example", INSP_T_ADDR, 0,
+	 "chunk of the class that pins most: try whatis, x, path"},
 };
 
 static const struct insp_column site_columns[] = {
-	{"chunks", "chunks", INSP_T_COUNT, 0, "chunks of the site that share pages with free bytes"},
+	{"chunks", "chunks", INSP_T_COUNT, 0,
+	 "chunks of the site that share pages with free bytes"},
 	{"bytes", "their bytes", INSP_T_BYTES, 0, "bytes of these chunks"},
 	{"pinned", "pin", INSP_T_BYTES, 0, "free resident bytes that they keep"},
 	{"share", "share", INSP_T_RATIO, 0, "of all pinned bytes"},
+	{"example", "for example", INSP_T_ADDR, INSP_COL_SPARE, "chunk of the site that pins most"},
 	{"site", "allocated by", INSP_T_STR, INSP_COL_WRAP, "function, and its callers"},
 };
 static const struct insp_table sites_table =
 	INSP_TABLE("sites", "Who allocated chunks on pages with free bytes", site_columns, "nothing is pinned");
 
+static const struct insp_column type_columns[] = {
+	{"chunks", "chunks", INSP_T_COUNT, 0,
+	 "chunks of the type that share pages with free bytes"},
+	{"bytes", "their bytes", INSP_T_BYTES, 0, "bytes of these chunks"},
+	{"pinned", "pin", INSP_T_BYTES, 0, "free resident bytes that they keep"},
+	{"share", "share", INSP_T_RATIO, 0, "of all pinned bytes"},
+	{"example", "for example", INSP_T_ADDR, INSP_COL_SPARE, "chunk of the type that pins most"},
+	{"type", "type", INSP_T_STR, INSP_COL_WRAP,
+	 "what the chunks seem to hold, as types has it"},
+};
+static const struct insp_table types_table =
+	INSP_TABLE("types", "What is in the chunks on pages with free bytes", type_columns,
+		   "nothing is pinned");
+
 static const struct insp_column top_columns[] = {
 	{"arena", "arena", INSP_T_STR, 0, "name of the arena"},
 	{"top", "top", INSP_T_BYTES, 0, "bytes of top now"},
-	{"last", "last chunk", INSP_T_ADDR, 0, "chunk in use right below top (and what is free there)"},
-	{"last_size", "size", INSP_T_BYTES, 0, "its bytes"},
-	{"last_gain", "top gains", INSP_T_BYTES, 0, "resident bytes that top would gain if it alone were freed"},
-	{"down_to", "down to", INSP_T_ADDR, 0, "the place among the last pieces in use where freeing pays most"},
+	{"last", "last chunk", INSP_T_ADDR, 0,
+	 "chunk in use right below top (and what is free there)"},
+	{"last_size", "size", INSP_T_BYTES, INSP_COL_SPARE, "its bytes"},
+	{"last_gain", "top gains", INSP_T_BYTES, 0,
+	 "resident bytes that top would gain if it alone were freed"},
+	{"down_to", "down to", INSP_T_ADDR, 0,
+	 "the place among the last pieces in use where freeing pays most"},
 	{"chunks", "freeing", INSP_T_COUNT, 0, "chunks from there to top"},
-	{"bytes", "of", INSP_T_BYTES, 0, "their bytes"},
-	{"gain", "gains", INSP_T_BYTES, 0, "resident bytes that top would gain if all of these were freed"},
+	{"bytes", "of", INSP_T_BYTES, INSP_COL_SPARE, "their bytes"},
+	{"gain", "gains", INSP_T_BYTES, 0,
+	 "resident bytes that top would gain if all of these were freed"},
 };
 
 static const struct insp_column heap_columns[] = {
 	{"arena", "arena", INSP_T_STR, 0, "name of the arena"},
 	{"start", "heap", INSP_T_ADDR, 0, "first address of the piece"},
-	{"size", "size", INSP_T_BYTES, 0, "bytes of the piece"},
+	{"size", "size", INSP_T_BYTES, INSP_COL_SPARE, "bytes of the piece"},
 	{"resident", "resident", INSP_T_BYTES, 0, "of it in memory"},
 	{"chunks", "chunks in use", INSP_T_COUNT, 0, "that keep it"},
 	{"in_use", "in use", INSP_T_BYTES, 0, "their bytes"},
@@ -183,50 +218,66 @@ static void report_pins(struct insp_report *r, const struct insp_snapshot *snap,
 	insp_table_end(r);
 }
 
-static const char *place_of(const struct insp_profile *profile, const uint32_t *numbers, uint32_t site)
+/* Who is asked for each pinning chunk: its type, or the site that allocated it. */
+struct owners {
+	const struct insp_snapshot *snap;
+	struct insp_typing *typing;   /* by type */
+	struct insp_profile *profile; /* by site */
+	const uint32_t *numbers;
+};
+
+static uint32_t type_of(void *ctx, const struct insp_pin *pin)
 {
-	for (size_t i = 0; site && i < profile->samples.n; i++)
-		if (numbers[i] == site)
-			return insp_profile_place(profile, &profile->samples.items[i], 2);
-	return "not recorded";
+	struct owners *o = ctx;
+	struct insp_chunk c;
+
+	insp_chunks_get(o->snap->chunks, pin->id, &c);
+	return insp_typing_of(o->typing, &c);
 }
 
-static int report_sites(struct insp_report *r, struct insp_context *ctx, const struct insp_pins *pins,
-			uint64_t limit, struct insp_error *err)
+static int owners_open(struct owners *o, struct insp_context *ctx, const char *by,
+		       struct insp_error *err)
 {
 	const struct insp_sites *sites;
-	struct insp_profile *profile;
-	const uint32_t *numbers;
-	size_t n = rows(pins->nsites, limit);
-	int rc = insp_sites_wanted(ctx->snapshot, &sites, err);
+	int rc;
 
-	if (!rc)
-		rc = insp_heap_profile(ctx, sites, &profile, &numbers, err);
-	if (rc)
-		return rc;
-	insp_table_begin(r, &sites_table);
+	*o = (struct owners){.snap = ctx->snapshot};
+	if (strcmp(by, "type") == 0)
+		return insp_typing_create(ctx, true, &o->typing, err);
+	rc = insp_sites_wanted(ctx->snapshot, &sites, err);
+	return rc ? rc : insp_heap_profile(ctx, sites, &o->profile, &o->numbers, err);
+}
+
+static void report_owners(struct insp_report *r, const struct owners *o,
+			  const struct insp_pins *pins, uint64_t limit)
+{
+	size_t n = rows(pins->nowners, limit);
+
+	insp_table_begin(r, o->typing ? &types_table : &sites_table);
 	for (size_t i = 0; i < n; i++) {
-		const struct insp_pin_site *s = &pins->sites[i];
+		const struct insp_pin_owner *s = &pins->owners[i];
 
 		insp_cell_u64(r, s->chunks);
 		insp_cell_u64(r, s->bytes);
 		insp_cell_u64(r, s->pinned);
 		insp_cell_f64(r, pins->pinned ? (double)s->pinned / (double)pins->pinned : 0);
-		insp_cell_str(r, place_of(profile, numbers, s->site));
+		insp_cell_u64(r, s->example);
+		insp_cell_str(r, o->typing ? insp_typing_name(o->typing, s->key)
+					   : insp_site_place(o->profile, o->numbers, s->key, 2));
 		insp_row_end(r);
 	}
 	insp_table_end(r);
-	if (n < pins->nsites)
-		insp_table_cut(r, n, pins->nsites, "--limit 0 shows all");
-	insp_profile_destroy(profile);
-	return 0;
+	if (n < pins->nowners)
+		insp_table_cut(r, n, pins->nowners, "--limit 0 shows all");
 }
 
 static unsigned needs_of(const void *args)
 {
 	const struct args *a = args;
 
-	return a->sites ? INSP_NEED_SITES | INSP_NEED_SYMBOLS : 0;
+	if (strcmp(a->by, "type") == 0)
+		return INSP_NEED_BYTES | INSP_NEED_SYMBOLS;
+	return strcmp(a->by, "site") == 0 ? INSP_NEED_SITES | INSP_NEED_SYMBOLS : 0;
 }
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -234,25 +285,32 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 {
 	const struct args *a = args;
 	size_t max = a->limit && a->limit < 10000 ? (size_t)a->limit : 10000;
+	struct owners owners = {0};
+	const struct insp_pin_key by_type = {type_of, &owners};
+	const struct insp_pin_key by_site = {insp_pin_site, (void *)(uintptr_t)ctx->snapshot};
+	const struct insp_pin_key *key = strcmp(a->by, "type") == 0 ? &by_type : &by_site;
+	bool by_size = strcmp(a->by, "size") == 0;
 	struct insp_pins pins;
-	int rc = insp_pins_find(ctx->snapshot, max, ctx->pool, &pins, err);
+	int rc = by_size ? 0 : owners_open(&owners, ctx, a->by, err);
 
-	if (rc)
+	rc = rc ? rc
+		: insp_pins_find(ctx->snapshot, max, by_size ? NULL : key, ctx->pool, &pins, err);
+	if (rc) {
+		insp_profile_destroy(owners.profile);
 		return rc;
+	}
 	insp_object_begin(report, "totals", NULL);
 	insp_field_u64(report, "pinned", "free, and pinned", INSP_T_BYTES, pins.pinned);
 	insp_field_u64(report, "free_pages", "on pages of their own", INSP_T_BYTES, pins.free_pages);
 	insp_field_bool(report, "exact", NULL, pins.exact);
 	insp_object_end(report);
 	report_groups(report, &pins, a->limit);
-	if (a->sites) {
-		rc = report_sites(report, ctx, &pins, a->limit, err);
-		if (rc)
-			return rc;
-	}
+	if (!by_size)
+		report_owners(report, &owners, &pins, a->limit);
 	report_tops(report, ctx->snapshot, &pins, a->limit);
 	report_heaps(report, ctx->snapshot, &pins, a->limit);
 	report_pins(report, ctx->snapshot, &pins);
+	insp_profile_destroy(owners.profile);
 	return 0;
 }
 
@@ -267,24 +325,31 @@ static const struct insp_table tops_doc = INSP_TABLE("tops", NULL, top_columns, 
 static const struct insp_table heaps_doc = INSP_TABLE("heaps", NULL, heap_columns, NULL);
 static const struct insp_table pins_doc = INSP_TABLE("pins", NULL, pin_columns, NULL);
 static const struct insp_table *const tables[] = {
-	&totals_doc, &groups_doc, &sites_table, &tops_doc, &heaps_doc, &pins_doc, NULL,
+	&totals_doc, &groups_doc, &types_table, &sites_table,
+	&tops_doc,   &heaps_doc,  &pins_doc,	NULL,
 };
 
 const struct insp_command insp_cmd_heap_pins = {
 	.name = "heap pins",
 	.group = "heap",
 	.summary = "which chunks keep pages, tops and heaps from going back",
-	.help = "Memory goes back to the system in whole pages. A page that holds a chunk in use stays, and the "
-		"free bytes on it stay with it: they are pinned. Where several chunks are on one page, "
+	.help = "Memory goes back to the system in whole pages. A page that holds a chunk in use "
+		"stays, and the "
+		"free bytes on it stay with it: they are pinned. Where several chunks are on one "
+		"page, "
 		"its free bytes are shared out evenly among them. Chunks in tcaches pin, too.\n\n"
-		"With --sites and the companion hook in the process, the pins are also shown by who allocated "
-		"them.\n\n"
-		"Tops: without malloc_trim, only the end of an arena is given back. The first columns name the "
-		"last chunk below top; down to and freeing say how many of the last pieces in use it would "
+		"--by type shows them also by what seems to be in them, --by site by who allocated "
+		"them, where "
+		"the companion hook is in the process.\n\n"
+		"Tops: without malloc_trim, only the end of an arena is given back. The first "
+		"columns name the "
+		"last chunk below top; down to and freeing say how many of the last pieces in use "
+		"it would "
 		"take to gain most (the last 64 pieces are looked at).\n\n"
-		"Heaps: pieces of arenas, with how little is in use in them. A heap of an arena other than "
+		"Heaps: pieces of arenas, with how little is in use in them. A heap of an arena "
+		"other than "
 		"main goes back as a whole when its last chunk is freed.",
-	.example = "heap pins --limit 5",
+	.example = "heap pins --by type --limit 5",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,

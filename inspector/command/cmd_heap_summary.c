@@ -200,11 +200,17 @@ const struct insp_command insp_cmd_heap_summary = {
 	.summary = "allocator, arenas, bytes in use and free, sizes, findings: one screen",
 	.help = "Shows which allocators were recognised and how surely, then every byte of their "
 		"heaps by the state of its chunk.\n\n"
-		"In use is what the program asked for and has not freed. tcache, fastbin and the bins "
-		"hold free chunks that malloc keeps for reuse; top is the unused end of an arena. Sizes "
+		"In use is what the program asked for and has not freed. tcache, fastbin and the "
+		"bins "
+		"hold free chunks that malloc keeps for reuse; top is the unused end of an arena. "
+		"Sizes "
 		"are those of chunks: the program's bytes, 8 bytes of head, rounded up to 16.\n\n"
-		"Fragmentation is the share of the heaps that is free but not at the end of an arena "
-		"(top): free chunks between used ones, which malloc can reuse but hardly give back.",
+		"Fragmentation is the share of the heaps that is free but not at the end of an "
+		"arena "
+		"(top): free chunks between used ones, which malloc can reuse but hardly give "
+		"back. "
+		"It counts all chunks, resident or not; `heap fragmentation` looks at the pages in "
+		"memory.",
 	.example = "heap summary",
 	.flags = INSP_COMMAND_ANY,
 	.needs = INSP_NEED_CHUNKS,

@@ -33,16 +33,21 @@ static const struct insp_option options[] = {
 static const struct insp_column line_columns[] = {
 	{"key", NULL, INSP_T_STR, 0, "stable name of the line"},
 	{"line", "", INSP_T_STR, 0, "what the bytes are"},
-	{"rss", "resident", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes; the lines add up to the total"},
+	{"rss", "resident", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "resident bytes; the lines add up to the total"},
 	{"share", "share", INSP_T_RATIO, 0, "of all resident bytes"},
 	{"bar", "", INSP_T_BAR, 0, "the same, as a bar"},
-	{"pss", "PSS", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes, shared pages divided by their users"},
+	{"pss", "PSS", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "resident bytes, shared pages divided by their users"},
 	{"swap", "swap", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_WIDE, "bytes swapped out"},
-	{"huge", "huge pages", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_WIDE, "of the resident bytes, those in transparent huge pages"},
+	{"huge", "huge pages", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_WIDE,
+	 "of the resident bytes, those in transparent huge pages"},
 	{"size", "size", INSP_T_BYTES, INSP_COL_WIDE, "bytes of chunks or of address space"},
 	{"count", "count", INSP_T_COUNT, INSP_COL_WIDE, "chunks, stacks or mappings"},
-	{"release", "could go back", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes that can be given back without loss"},
-	{"how", "how", INSP_T_STR, INSP_COL_WRAP, "by what they could be given back"},
+	{"release", "could go back", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "resident bytes that can be given back without loss"},
+	{"how", "how", INSP_T_STR, INSP_COL_WRAP | INSP_COL_SPARE,
+	 "by what they could be given back"},
 };
 
 static const struct insp_column arena_columns[] = {

@@ -379,3 +379,12 @@ const char *insp_profile_place(const struct insp_profile *p, const struct insp_p
 	insp_str_deinit(&str);
 	return text ? text : "?";
 }
+
+const char *insp_site_place(const struct insp_profile *profile, const uint32_t *sites,
+			    uint32_t site, unsigned ncallers)
+{
+	for (size_t i = 0; site && i < profile->samples.n; i++)
+		if (sites[i] == site)
+			return insp_profile_place(profile, &profile->samples.items[i], ncallers);
+	return "not recorded";
+}

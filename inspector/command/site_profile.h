@@ -44,4 +44,9 @@ uint32_t insp_profile_culprit(const struct insp_profile *profile,
 const char *insp_profile_place(const struct insp_profile *profile,
 			       const struct insp_profile_sample *sample, unsigned ncallers);
 
+/* The same for a site, of a heap profile with its ret_sites; "not recorded" for 0 and unknown ones.
+ */
+const char *insp_site_place(const struct insp_profile *profile, const uint32_t *sites,
+			    uint32_t site, unsigned ncallers);
+
 #endif

@@ -44,7 +44,7 @@ const struct insp_glibc_par_layout insp_glibc_par_layouts[] = {
 	}, {
 		.versions = "2.43",
 		.trim_threshold = 0, .top_pad = 8, .mmap_threshold = 16, .arena_test = 24,
-		.arena_max = 32, .thp_pagesize = GLIBC_NONE, .n_mmaps = 68, .n_mmaps_max = 72, .max_n_mmaps = 76,
+		.arena_max = 32, .thp_pagesize = 48, .n_mmaps = 68, .n_mmaps_max = 72, .max_n_mmaps = 76,
 		.no_dyn_threshold = 80, .mmapped_mem = 88, .max_mmapped_mem = 96, .sbrk_base = 104,
 		.tcache_bins = 112, .tcache_max_bytes = 120, .tcache_count = 128, .size = 144,
 		.drifts = true,

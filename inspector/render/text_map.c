@@ -130,7 +130,10 @@ bool insp_text_map_end(struct insp_text_map *m)
 	static const struct {
 		double fill;
 		const char *meaning;
-	} legend[] = {{1, "all in use"}, {0.5, "half"}, {0.05, "almost free, but resident"}, {0, "free, resident"}};
+	} legend[] = {{1, "all in use"},
+		      {0.5, "half"},
+		      {0.05, "almost free"},
+		      {0, "free, resident"}};
 
 	row_end(m);
 	if (!m->any)

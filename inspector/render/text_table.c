@@ -6,8 +6,11 @@
  * are written, and from there on each row goes out at once: a longer cell pushes its row to the
  * right, which is better than waiting for ten million rows.
  *
- * Too wide for the terminal: columns marked INSP_COL_WRAP give way, the widest first, and their
- * cells are cut with an ellipsis; paths lose their head, because the file's name is at the end.
+ * Too wide for the terminal: bars go first, since they repeat a number. Then columns marked
+ * INSP_COL_SPARE are left out, from the right, until the line fits with readable text in it; a line
+ * under the table names them. Last, columns marked INSP_COL_WRAP give way, the widest first, and
+ * their cells are cut with an ellipsis; paths lose their head, because the file's name is at the
+ * end.
  */
 #include <stdlib.h>
 
@@ -18,9 +21,11 @@
 #define ROWS_AHEAD   1000
 #define GAP_COLUMNS  2
 #define WRAP_LEAST   12
+#define WRAP_READABLE 24 /* spare columns are left out rather than text cut below that */
 
 struct column {
 	bool shown, right, summed, is_float;
+	bool left_out; /* spare, and there was no room */
 	size_t width;
 	double float_total;
 	uint64_t total;	     /* of BYTES, COUNT, DURATION; saturating */
@@ -281,36 +286,73 @@ static void write_header(struct insp_text_table *t)
 	end_line(t);
 }
 
-static size_t line_columns(const struct insp_text_table *t)
+/* With columns of text at most `text_most` wide. */
+static size_t line_columns(const struct insp_text_table *t, size_t text_most)
 {
 	size_t sum = t->indent;
 
-	for (size_t i = 0; i < t->table->ncolumns; i++)
-		if (t->cols[i].shown)
-			sum += t->cols[i].width + (i == t->last ? 0 : GAP_COLUMNS);
+	for (size_t i = 0; i < t->table->ncolumns; i++) {
+		size_t width = t->cols[i].width;
+
+		if (!t->cols[i].shown)
+			continue;
+		if ((t->table->columns[i].flags & INSP_COL_WRAP) && width > text_most)
+			width = text_most;
+		sum += width + (i == t->last ? 0 : GAP_COLUMNS);
+	}
 	return sum;
 }
 
-/* Bars only repeat a number: in a line that is too long they go before any text is cut. */
+static void hide(struct insp_text_table *t, size_t column)
+{
+	t->cols[column].shown = false;
+	for (size_t i = 0; i < t->table->ncolumns; i++)
+		if (t->cols[i].shown)
+			t->last = i;
+}
+
 static void drop_bars(struct insp_text_table *t)
 {
-	size_t last = t->last;
-
-	if (line_columns(t) <= t->options->width)
+	if (line_columns(t, SIZE_MAX) <= t->options->width)
 		return;
-	for (size_t i = 0; i < t->table->ncolumns; i++) {
-		if (t->table->columns[i].type == INSP_T_BAR)
-			t->cols[i].shown = false;
-		else if (t->cols[i].shown)
-			last = i;
+	for (size_t i = 0; i < t->table->ncolumns; i++)
+		if (t->cols[i].shown && t->table->columns[i].type == INSP_T_BAR)
+			hide(t, i);
+}
+
+static void drop_spare(struct insp_text_table *t)
+{
+	for (size_t i = t->table->ncolumns; i-- > 0;) {
+		if (line_columns(t, WRAP_READABLE) <= t->options->width)
+			return;
+		if (!t->cols[i].shown || !(t->table->columns[i].flags & INSP_COL_SPARE))
+			continue;
+		t->cols[i].left_out = true;
+		hide(t, i);
 	}
-	t->last = last;
+}
+
+static void name_left_out(struct insp_text_table *t)
+{
+	const char *lead = "left out for want of room: ";
+
+	for (size_t i = 0; i < t->table->ncolumns; i++) {
+		if (!t->cols[i].left_out)
+			continue;
+		if (lead[0] == 'l')
+			insp_out_pad(t->out, ' ', t->indent);
+		insp_out_str(t->out, lead);
+		insp_out_str(t->out, t->table->columns[i].title);
+		lead = ", ";
+	}
+	if (lead[0] == ',')
+		insp_out_str(t->out, "; --wide shows all\n");
 }
 
 /* Takes columns from the widest WRAP column until the line fits or nothing can give any more. */
 static void shrink(struct insp_text_table *t)
 {
-	while (line_columns(t) > t->options->width) {
+	while (line_columns(t, SIZE_MAX) > t->options->width) {
 		struct column *widest = NULL;
 
 		for (size_t i = 0; i < t->table->ncolumns; i++)
@@ -348,6 +390,7 @@ static void lay_out(struct insp_text_table *t)
 	insp_str_deinit(&total);
 	if (t->options->width && !t->options->wide) {
 		drop_bars(t);
+		drop_spare(t);
 		shrink(t);
 	}
 	t->laid_out = true;
@@ -420,5 +463,6 @@ bool insp_text_table_end(struct insp_text_table *t)
 	write_rows(t);
 	if (t->totals)
 		write_totals(t);
+	name_left_out(t);
 	return true;
 }

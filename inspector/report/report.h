@@ -44,11 +44,13 @@ enum insp_type {
 };
 
 enum insp_column_flags {
-	INSP_COL_WRAP = 1 << 0,	  /* may be cut in text when the terminal is narrow */
-	INSP_COL_WIDE = 1 << 1,	  /* text shows it with --wide only; JSON and CSV always */
-	INSP_COL_LEFT = 1 << 2,	  /* left aligned although it is a number */
-	INSP_COL_TOTAL = 1 << 3,  /* text adds a line of totals under the table */
-	INSP_COL_TREE = 1 << 4,	  /* STR: indented by insp_row_depth */
+	INSP_COL_WRAP = 1 << 0,	 /* may be cut in text when the terminal is narrow */
+	INSP_COL_WIDE = 1 << 1,	 /* text shows it with --wide only; JSON and CSV always */
+	INSP_COL_LEFT = 1 << 2,	 /* left aligned although it is a number */
+	INSP_COL_TOTAL = 1 << 3, /* text adds a line of totals under the table */
+	INSP_COL_TREE = 1 << 4,	 /* STR: indented by insp_row_depth */
+	INSP_COL_SPARE =
+		1 << 5, /* text leaves it out where the line would be too long for the terminal */
 };
 
 /* title NULL: for machines only, text does not show it. Where all that text shows have "", there

@@ -1,7 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# books.sh: the lines of `rss` add up to what the kernel counts, to the page, for every kind of memory,
-# and `heap trim --dry-run` promises what malloc_trim(0) then does.
+# books.sh: the lines of `rss` add up to what the kernel counts, to the page, for every kind of memory.
 . "$(dirname "$0")/lib.sh"
 need jq
 
@@ -60,31 +59,6 @@ expected()
 		any($o.mappings[]; .start == $x.start and .rss == $x.rss and .line == $x.line))' <<<"$OUT"
 }
 
-trimmed()
-{
-	local line
-	kill -USR2 "$PID"
-	IFS= read -r -t 60 line <&"$VICTIM_FD" || return 1
-	holds --argjson t "$line" '
-		def near($a; $b): ($a - $b | fabs) <= 4096;
-		. as $o | near($t.trim.main[0] - $t.trim.main[1];
-			[.arenas[] | select(.arena == "main") | .release] | add) and
-		all($t.trim.arenas[]; . as $a |
-			any($o.arenas[]; (.addr | startswith($a.start[:-6])) and near($a.before - $a.after; .release)))
-		' || { echo "$line"; return 1; }
-}
-
-trim()
-{
-	victim books "$@"
-	mi heap trim --dry-run "$PID" --format json
-	check "trim $1: runs" [ "$RC" = 0 ]
-	check "trim $1: something goes" holds '.totals.release > 100000'
-	check "trim $1: as promised" trimmed
-	mi heap trim --dry-run "$PID" --format json
-	check "trim $1: nothing is promised twice" holds '.totals.release <= 4096 * (.arenas | length)'
-}
-
 for mode in fragmented top litter holes arenas mmapped stacks shared "files $T/file" huge anonymous; do
 	# shellcheck disable=SC2086 # a mode and its argument
 	victim books $mode
@@ -107,13 +81,6 @@ for mode in fragmented top litter holes arenas mmapped stacks shared "files $T/f
 	esac
 	check "$mode: lives" alive
 done
-for mode in fragmented top litter holes arenas huge; do
-	trim "$mode"
-done
-export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
-trim top
-unset GLIBC_TUNABLES
-
 # advice CODE...: exactly these warnings are given
 advice()
 {
@@ -132,6 +99,10 @@ unused=$(jq .totals.unused <<<"$OUT")
 mi heap pins "$PID" --format json --limit 0
 check 'pins: pinned and not add up to what is free' holds --argjson u "$unused" '
 	(.totals.pinned + .totals.free_pages) as $f | $f <= $u and $f > $u - 65536'
+mi heap pins "$PID" --by type --format json --limit 0
+check 'pins: types add up' holds '([.types[].pinned] | add) == .totals.pinned and ([.types[].chunks] | add) == ([.groups[].chunks] | add)'
+check 'pins: an example of each type' holds '.types | all(.example != "0x0")'
+mi heap pins "$PID" --format json --limit 0
 check 'pins: the small ones pin most' holds '.groups[0] | .size_min == 720 and .chunks == 500'
 mi heap map "$PID" --format json
 check 'map: in use adds up' holds '([.cells[].in_use] | add) > 7e6 and all(.cells[]; .resident <= .size)'
@@ -170,7 +141,7 @@ if [ -f "$BUILD/libmeminspect-hook.so" ]; then
 	PID=$!
 	pids="$pids $PID"
 	check 'hooked: starts' until_true grep -q ready "$T/hooked"
-	mi heap pins --sites "$PID" --format json
+	mi heap pins --by site "$PID" --format json
 	check 'pins: by who allocated' holds '.sites[0] | .share > 0.9 and (.site | startswith("fragment"))'
 fi
 victim books top

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The walker of glibc malloc on other glibcs than this machine's, from Debian releases old and new:
-# tests/live/test_glibc with its victims run by their loader and libc.
+# tests/live/test_glibc and tests/live/trim.sh with their victims run by their loader and libc.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -12,32 +12,52 @@ test=$BUILD/tests/live/test_glibc
 [ -x "$test" ] || { echo "$test is not built: make tests-build"; exit 1; }
 
 # A victim for a libc that is older than the one here is linked against that one.
-# old_victim RELEASE
+# old_victim RELEASE NAME
 old_victim()
 {
-	local dir=$BUILD/glibc/$1 out=$BUILD/glibc/$1/heap
+	local dir=$BUILD/glibc/$1 out=$BUILD/glibc/$1/$2
 	gcc -std=gnu11 -D_GNU_SOURCE -DVICTIM_OLD_MALLINFO -Wno-deprecated-declarations -O1 -g -fno-pie -c -o "$out.o" \
-		tests/victims/heap.c &&
+		"tests/victims/$2.c" &&
 		gcc -nostdlib -no-pie -o "$out" "$dir/dev/crt1.o" "$dir/dev/crti.o" "$out.o" \
 			"$dir/lib/libpthread.so.0" "$dir/lib/libc.so.6" "$dir/dev/libc_nonshared.a" \
-			"$dir/lib/ld-linux-x86-64.so.2" -lgcc "$dir/dev/crtn.o" || return 1
-	export HEAP_VICTIM=$out
+			"$dir/lib/ld-linux-x86-64.so.2" -lgcc "$dir/dev/crtn.o"
+}
+
+# A books that its release's loader runs, in a folder to take victims from.
+# run_by RELEASE BOOKS
+run_by()
+{
+	local dir=$BUILD/glibc/$1
+	mkdir -p "$dir/victims" || return
+	printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' \
+		"$dir/lib/ld-linux-x86-64.so.2" "$dir/lib" "$2" >"$dir/victims/books" && chmod +x "$dir/victims/books"
 }
 
 npass=0 nfail=0
-for dir in "$BUILD"/glibc/*/lib; do
-	release=$(basename "$(dirname "$dir")")
-	unset HEAP_VICTIM
-	if [ -d "$dir/../dev" ] && ! old_victim "$release"; then
-		nfail=$((nfail + 1))
-		continue
-	fi
-	echo "--- $release: $(strings "$dir/libc.so.6" | grep -m 1 'GNU C Library')"
-	if GLIBC_DIR=$dir "$test"; then
+count()
+{
+	if "$@"; then
 		npass=$((npass + 1))
 	else
 		nfail=$((nfail + 1))
 	fi
+}
+
+for dir in "$BUILD"/glibc/*/lib; do
+	release=$(basename "$(dirname "$dir")")
+	books=$VICTIMS/books
+	unset HEAP_VICTIM
+	if [ -d "$dir/../dev" ]; then
+		if ! old_victim "$release" heap || ! old_victim "$release" books; then
+			nfail=$((nfail + 1))
+			continue
+		fi
+		export HEAP_VICTIM=$BUILD/glibc/$release/heap
+		books=$BUILD/glibc/$release/books
+	fi
+	echo "--- $release: $(strings "$dir/libc.so.6" | grep -m 1 'GNU C Library')"
+	GLIBC_DIR=$dir count "$test"
+	run_by "$release" "$books" && VICTIMS=$BUILD/glibc/$release/victims count tests/live/trim.sh
 done
 echo "$npass passed, $nfail failed, 0 skipped"
 [ "$nfail" = 0 ] && [ "$npass" != 0 ]

@@ -258,7 +258,7 @@ static void pins__share_out_what_is_free(void **state)
 	snap_chunk(s, 2 * PAGE, INSP_CHUNK_TOP);
 	snap = seal(s);
 	pages(snap, SNAP_HEAP, 8, INSP_PAGES_RESIDENT);
-	assert_int_equal(insp_pins_find(snap, 10, snap->pool, &p, NULL), 0);
+	assert_int_equal(insp_pins_find(snap, 10, NULL, snap->pool, &p, NULL), 0);
 	assert_int_equal(p.pinned, 4000 + 2048);
 	assert_int_equal(p.free_pages, 6 * PAGE);
 	assert_int_equal(p.npins, 3);
@@ -339,7 +339,7 @@ static void books__sums_hold_on_random_heaps(void **state)
 				runs += snap->residency.items[i].npages * PAGE;
 		assert_int_equal(runs, b.rss);
 		assert_int_equal(insp_occupancy_take(snap, snap->pool, &o, NULL), 0);
-		assert_int_equal(insp_pins_find(snap, 5, snap->pool, &p, NULL), 0);
+		assert_int_equal(insp_pins_find(snap, 5, NULL, snap->pool, &p, NULL), 0);
 		assert_int_equal(insp_trim_plan(snap, 0, snap->pool, &t, NULL), 0);
 		assert_int_equal(insp_heap_map_make(snap, UINT32_MAX, 0, 50, snap->pool, &map, NULL), 0);
 		heap_free = b.lines[INSP_BOOK_HEAP_BINS].rss + b.lines[INSP_BOOK_HEAP_TOP].rss;

@@ -419,6 +419,55 @@ static void render__narrow_terminals_have_no_bars(void **state)
 	free(got);
 }
 
+static const struct insp_column spare_columns[] = {
+	{"name", "name", INSP_T_STR, 0, ""},
+	{"a", "left", INSP_T_COUNT, INSP_COL_SPARE | INSP_COL_TOTAL, ""},
+	{"b", "kept", INSP_T_COUNT, INSP_COL_TOTAL, ""},
+	{"c", "right", INSP_T_COUNT, INSP_COL_SPARE, ""},
+};
+static const struct insp_table spare_table = INSP_TABLE("spare", NULL, spare_columns, NULL);
+
+static void spare(struct insp_report *r)
+{
+	insp_table_begin(r, &spare_table);
+	insp_cell_str(r, "alpha");
+	insp_cell_u64(r, 1);
+	insp_cell_u64(r, 2);
+	insp_cell_u64(r, 3);
+	insp_row_end(r);
+	insp_table_end(r);
+}
+
+/* Spare columns go from the right, only as many as it takes, and are named. */
+static void render__narrow_terminals_leave_spare_columns_out(void **state)
+{
+	static const struct {
+		unsigned width;
+		bool wide;
+		const char *text;
+	} rows[] = {
+		{24, false,
+		 "NAME   LEFT  KEPT  RIGHT\nalpha     1     2      3\ntotal     1     2\n"},
+		{23, false,
+		 "NAME   LEFT  KEPT\nalpha     1     2\ntotal     1     2\n"
+		 "left out for want of room: right; --wide shows all\n"},
+		{16, false,
+		 "NAME   KEPT\nalpha     2\ntotal     2\n"
+		 "left out for want of room: left, right; --wide shows all\n"},
+		{16, true,
+		 "NAME   LEFT  KEPT  RIGHT\nalpha     1     2      3\ntotal     1     2\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct insp_render_options o = {.width = rows[i].width, .wide = rows[i].wide};
+		char *got = render_as("text", &o, spare, NULL);
+
+		assert_string_equal(got, rows[i].text);
+		free(got);
+	}
+}
+
 static void many_rows(struct insp_report *r)
 {
 	insp_table_begin(r, &arenas);
@@ -582,7 +631,7 @@ static void render__text_draws_maps(void **state)
 	       "main      0x555555550000  #41_.#41_.#41_.#\n"
 	       "          0x555555560000  41\n"
 	       "<b>       0x555555562000  _.\n"
-	       "# all in use   4 half   1 almost free, but resident   _ free, resident   . not in memory\n");
+	       "# all in use   4 half   1 almost free   _ free, resident   . not in memory\n");
 	got = render_as("text", &color, map_document, NULL);
 	assert_non_null(strstr(got, "\033[38;5;34m#"));
 	free(got);
@@ -627,6 +676,7 @@ int main(void)
 		cmocka_unit_test(render__write_failure_sticks),
 		cmocka_unit_test(render__narrow_terminals_cut),
 		cmocka_unit_test(render__narrow_terminals_have_no_bars),
+		cmocka_unit_test(render__narrow_terminals_leave_spare_columns_out),
 		cmocka_unit_test(render__streams_after_the_first_rows),
 		cmocka_unit_test(render__empty_tables),
 		cmocka_unit_test(render__numbers_have_units),
