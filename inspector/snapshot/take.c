@@ -8,7 +8,7 @@
  *
  * With a copy (snapshot/copy.h) the pass over the heaps moves behind the stop as well.
  *
- * Three threads touch the target: the tracer of target/live.c, which holds it, the caller, which
+ * Three tasks touch the target: the tracer of target/live.c, which holds it, the caller, which
  * reads its memory, and meanwhile one that reads the kernel's books on it. If this process dies, the
  * kernel lets the target go.
  */

@@ -334,15 +334,11 @@ static void note_stop(struct insp_tracer *t, struct insp_tracee *tracee, const s
 	tracee->phase = INSP_TRACEE_STOPPED;
 	if (tracee->event == PTRACE_EVENT_EXEC)
 		t->executed = true;
-	/* At once, wanted or not: should we die before the system call is mended, it fails. */
+	/* At once, wanted or not: should the tracer be killed before the system call is mended, it
+	   fails. */
 	read_registers(t, tracee);
 }
 
-/*
- * A thread that was asked to stop and has not come to it yet is let go as well: should it be in a
- * call that fails when stopped, that fails then, because nobody was there to mend it. So a limit
- * has to be generous where the machine is busy.
- */
 static int over_time(struct insp_tracer *t, struct insp_error *err)
 {
 	char buf[INSP_FMT_MAX];
@@ -355,7 +351,8 @@ static int over_time(struct insp_tracer *t, struct insp_error *err)
 }
 
 /* The tick's signal interrupts the wait every few milliseconds. */
-static int wait_for(struct insp_tracer *t, struct insp_tracee *tracee, struct insp_error *err)
+static int wait_for(struct insp_tracer *t, struct insp_tracee *tracee, uint64_t until_ns,
+		    struct insp_error *err)
 {
 	while (tracee->phase == INSP_TRACEE_INTERRUPTED) {
 		siginfo_t si = {0};
@@ -379,7 +376,7 @@ static int wait_for(struct insp_tracer *t, struct insp_tracee *tracee, struct in
 		    insp_task_state(t->live->task_fd, tracee->tid) == 'D' &&
 		    ++tracee->times_stuck > STUCK_TIMES)
 			tracee->phase = INSP_TRACEE_UNSTOPPABLE;
-		if (now > t->deadline_ns)
+		if (now > until_ns)
 			return over_time(t, err);
 	}
 	return 0;
@@ -402,7 +399,7 @@ static int interrupt_and_wait(struct insp_tracer *t, struct insp_error *err)
 		tracee->times_stuck = 0;
 	}
 	for (size_t i = 0; i < t->n; i++) {
-		int rc = wait_for(t, &t->tracees[i], err);
+		int rc = wait_for(t, &t->tracees[i], t->deadline_ns, err);
 
 		if (rc)
 			return rc;
@@ -418,6 +415,33 @@ static bool any_alive(const struct insp_tracer *t)
 	return false;
 }
 
+static void detach(const struct insp_tracee *tracee)
+{
+	if (tracee->phase == INSP_TRACEE_STOPPED)
+		(void)ptrace(PTRACE_DETACH, tracee->tid, NULL,
+			     (void *)(uintptr_t)(tracee->event ? 0 : tracee->sig));
+}
+
+/*
+ * The time is over, and some were asked to stop that have not come to it (a busy machine). Were they
+ * let go now, the system call that one was in would fail, because nobody mends it. So those that
+ * stand run on at once, and the others are waited for: until they stop, they run.
+ */
+static void give_up(struct insp_tracer *t)
+{
+	uint64_t until_ns = insp_now_ns() + STOP_LIMIT_NS;
+
+	for (size_t i = 0; i < t->n; i++) {
+		detach(&t->tracees[i]);
+		if (t->tracees[i].phase == INSP_TRACEE_STOPPED)
+			t->tracees[i].phase = INSP_TRACEE_DEAD;
+	}
+	for (size_t i = 0; i < t->n; i++) {
+		(void)!wait_for(t, &t->tracees[i], until_ns, NULL);
+		detach(&t->tracees[i]);
+	}
+}
+
 int insp_halt_stop(struct insp_tracer *t, struct insp_error *err)
 {
 	bool clean = false;
@@ -428,8 +452,11 @@ int insp_halt_stop(struct insp_tracer *t, struct insp_error *err)
 	while (!clean) {
 		int rc = interrupt_and_wait(t, err);
 
-		if (!rc)
-			rc = seize_pass(t, &clean, err);
+		if (rc) {
+			give_up(t);
+			return rc;
+		}
+		rc = seize_pass(t, &clean, err);
 		if (rc)
 			return rc;
 		if (t->executed)
@@ -451,13 +478,8 @@ int insp_halt_stop(struct insp_tracer *t, struct insp_error *err)
 
 void insp_halt_detach_all(struct insp_tracer *t)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		struct insp_tracee *tracee = &t->tracees[i];
-
-		if (tracee->phase == INSP_TRACEE_STOPPED)
-			(void)ptrace(PTRACE_DETACH, tracee->tid, NULL,
-				     (void *)(uintptr_t)(tracee->event ? 0 : tracee->sig));
-	}
+	for (size_t i = 0; i < t->n; i++)
+		detach(&t->tracees[i]);
 }
 
 void insp_halt_kill(int tid)

@@ -27,7 +27,7 @@ int insp_inject_create(struct insp_target *target, struct insp_inject **ret, str
 void insp_inject_destroy(struct insp_inject *inject); /* accepts NULL */
 
 /*
- * On the tracer thread only (insp_tracer_call): makes the call in the first thread for which that
+ * In the tracer only (insp_tracer_call): makes the call in the first thread for which that
  * is safe. 0: it was made, and *ret_value is its result, also a negative errno. When no thread
  * would do: INSP_E_UNSUPPORTED with the reason of the last one, and nothing has changed. Other
  * errors: the target is being let go.

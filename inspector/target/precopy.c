@@ -144,7 +144,7 @@ struct take {
 	int64_t fd; /* in the target; negative: none, or closed */
 };
 
-/* On the tracer thread: from the injected call to the injected close nobody else runs. */
+/* In the tracer: from the injected call to the injected close nobody else runs. */
 static int take_uffd(struct insp_tracer *t, void *ctx, struct insp_error *err)
 {
 	const uint64_t make[6] = {O_CLOEXEC | O_NONBLOCK | MODE_USER_ONLY};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * tracer: the life of the thread that holds a target.
+ * tracer: the life of the process that holds a target.
  *
- *     owner                          tracer thread
+ *     owner                          tracer
  *     prepare tables and buffers
  *     start it                  ->   seize, raise priority, interrupt, wait, registers, stacks
  *     waits                     <-   HELD
@@ -11,17 +11,33 @@
  *     waits until it is gone
  *
  * Letting go by exit takes a tenth of the time of one PTRACE_DETACH for each thread, also lets go
- * what slipped out of the tables, and is what the kernel does anyway when this process dies.
+ * what slipped out of the tables, and is what the kernel does anyway when we die.
+ *
+ * The tracer is a process of its own that shares memory and descriptors with this one (clone with
+ * CLONE_VM, as vfork has it, but both run). So SIGKILL for meminspect does not hit it in the middle:
+ * a thread of the target that was interrupted and is let go before its system call was mended gets
+ * EINTR, and a call that we made inside it would not be cleared up. The tracer brings its step to an
+ * end, sees that it is an orphan, and exits. (What kills it as well, the kernel out of memory or the
+ * end of a container, still leaves a target that runs on.) Its handlers are its own, too, and its
+ * process group: neither Ctrl-C nor Ctrl-Z stops it half way.
+ *
+ * For the C library it is the thread that started it, whose stack and thread-local storage it
+ * uses. That thread sits in one system call meanwhile, made by hand, and touches neither. The two
+ * processes talk through one word of memory and futex: whichever is killed leaves no lock taken.
  */
 #include "target/tracer.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -34,6 +50,46 @@
 
 /* Ignored by default, so one that comes late does no harm. */
 #define TICK_SIGNAL SIGURG
+
+/* Of the stack that the starting thread and the tracer share, for the former. */
+#define STARTER_STACK_BYTES 16384
+
+/* ---- the word */
+
+static unsigned look(const struct insp_tracer *t)
+{
+	return atomic_load(&t->word);
+}
+
+static void say(struct insp_tracer *t, unsigned set, unsigned clear)
+{
+	unsigned old = look(t);
+
+	while (!atomic_compare_exchange_weak(&t->word, &old, (old | set) & ~clear))
+		;
+	(void)syscall(SYS_futex, &t->word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Until the word is no longer seen, until_ns (0: for ever), or a signal. */
+static void listen(struct insp_tracer *t, unsigned seen, uint64_t until_ns)
+{
+	const struct timespec until = {.tv_sec = (time_t)(until_ns / 1000000000),
+				       .tv_nsec = (long)(until_ns % 1000000000)};
+
+	(void)syscall(SYS_futex, &t->word, FUTEX_WAIT_BITSET_PRIVATE, seen, until_ns ? &until : NULL,
+		      NULL, FUTEX_BITSET_MATCH_ANY);
+}
+
+static unsigned await(struct insp_tracer *t, unsigned any)
+{
+	unsigned seen;
+
+	while (!((seen = look(t)) & any))
+		listen(t, seen, 0);
+	return seen;
+}
+
+/* ---- the tick */
 
 /* The handler's only way to its tracer: a signal handler takes no argument of ours. */
 static __thread struct insp_tracer *tick_tracer;
@@ -140,16 +196,23 @@ static bool raise_priority(void)
 	return !sched_setscheduler(0, SCHED_FIFO, &fifo) || !setpriority(PRIO_PROCESS, 0, -20);
 }
 
+static bool orphaned(const struct insp_tracer *t)
+{
+	return getppid() != t->self;
+}
+
 static int stop_target(struct insp_tracer *t)
 {
 	int rc = tick_create(t, &t->err);
 
+	if (!rc && orphaned(t))
+		rc = INSP_E_GONE;
 	if (!rc)
 		rc = insp_halt_seize(t, &t->err);
 	if (rc)
 		return rc;
 	t->raised = raise_priority();
-	rc = insp_halt_stop(t, &t->err);
+	rc = orphaned(t) ? INSP_E_GONE : insp_halt_stop(t, &t->err);
 	if (rc)
 		return rc;
 	if (t->opts.want_registers || t->opts.stack_bytes)
@@ -158,88 +221,115 @@ static int stop_target(struct insp_tracer *t)
 	return 0;
 }
 
-static void sleep_a_tick(struct insp_tracer *t)
-{
-	struct timespec until;
-	uint64_t at = insp_now_ns() + INSP_TICK_NS;
-
-	if (t->opts.max_pause_ns && at > t->deadline_ns)
-		at = t->deadline_ns;
-	until.tv_sec = (time_t)(at / 1000000000);
-	until.tv_nsec = (long)(at % 1000000000);
-	(void)pthread_cond_timedwait(&t->cond, &t->lock, &until);
-}
-
 static void run_call(struct insp_tracer *t)
 {
-	int rc;
-
-	(void)pthread_mutex_unlock(&t->lock);
 	tick_start(t);
-	rc = t->fn(t, t->fn_ctx, t->fn_err);
+	t->fn_rc = t->fn(t, t->fn_ctx, t->fn_err);
 	tick_end(t);
-	(void)pthread_mutex_lock(&t->lock);
-	t->fn_rc = rc;
-	t->fn = NULL;
-	(void)pthread_cond_broadcast(&t->cond);
+	say(t, INSP_TRACER_DONE, INSP_TRACER_CALL);
 }
 
-/* Called and left with the lock held. */
 static void hold(struct insp_tracer *t)
 {
-	while (!t->let_go) {
-		if (t->opts.max_pause_ns && insp_now_ns() >= t->deadline_ns) {
+	for (;;) {
+		unsigned seen = look(t);
+		uint64_t now = insp_now_ns(), until = now + INSP_TICK_NS;
+
+		if (t->opts.max_pause_ns && now >= t->deadline_ns) {
 			t->cut_short = true;
-			break;
+			return;
 		}
-		if (insp_halt_target_died(t))
-			break;
-		if (t->fn)
+		if (seen & INSP_TRACER_RELEASE || orphaned(t) || insp_halt_target_died(t))
+			return;
+		if (seen & INSP_TRACER_CALL) {
 			run_call(t);
-		else
-			sleep_a_tick(t);
+			continue;
+		}
+		if (t->opts.max_pause_ns && until > t->deadline_ns)
+			until = t->deadline_ns;
+		listen(t, seen, until);
 	}
 }
 
-static void *tracer_main(void *arg)
+/* The target runs, a copy of it is still held. */
+static void keep(struct insp_tracer *t)
+{
+	unsigned seen;
+
+	insp_halt_detach_all(t);
+	say(t, INSP_TRACER_DETACHED, 0);
+	while (!((seen = look(t)) & INSP_TRACER_DROP) && !orphaned(t))
+		listen(t, seen, insp_now_ns() + INSP_ORPHAN_NS);
+	insp_halt_kill(t->kept);
+}
+
+/* The tracer: a process. All signals are blocked but the tick's, which the death of its starter
+   sends, too. */
+static int tracer_main(void *arg)
 {
 	struct insp_tracer *t = arg;
-	int rc;
 
-	t->tid = (int)syscall(SYS_gettid);
-	rc = stop_target(t);
-	(void)pthread_mutex_lock(&t->lock);
-	t->rc = rc;
-	if (!rc) {
-		atomic_store(&t->state, INSP_TRACER_HELD);
-		(void)pthread_cond_broadcast(&t->cond);
+	t->tid = getpid();
+	(void)setpgid(0, 0);
+	(void)prctl(PR_SET_PDEATHSIG, TICK_SIGNAL);
+	t->rc = stop_target(t);
+	if (!t->rc) {
+		say(t, INSP_TRACER_HELD, 0);
 		hold(t);
 	}
 	t->let_go_ns = insp_now_ns();
-	atomic_store(&t->state, INSP_TRACER_LET_GO);
+	say(t, INSP_TRACER_LET_GO, 0);
 	if (t->kept)
-		insp_halt_detach_all(t);
-	(void)pthread_cond_broadcast(&t->cond);
-	while (t->kept && !t->drop_kept)
-		(void)pthread_cond_wait(&t->cond, &t->lock);
-	if (t->kept)
-		insp_halt_kill(t->kept);
-	(void)pthread_mutex_unlock(&t->lock);
+		keep(t);
 	tick_tracer = NULL;
+	return 0;
+}
+
+/* By hand: the C library's own would use storage that is the tracer's meanwhile. */
+static void collect(int pid)
+{
+	register const void *usage __asm__("r8") = NULL;
+	register long options __asm__("r10") = WEXITED | __WALL;
+	long rc;
+
+	do {
+		__asm__ volatile("syscall"
+				 : "=a"(rc)
+				 : "a"((long)SYS_waitid), "D"((long)P_PID), "S"((long)pid), "d"(NULL),
+				   "r"(options), "r"(usage)
+				 : "rcx", "r11", "memory");
+	} while (rc == -EINTR);
+}
+
+static void *starter_main(void *arg)
+{
+	struct insp_tracer *t = arg;
+	uintptr_t stack = ((uintptr_t)__builtin_frame_address(0) - STARTER_STACK_BYTES) & ~(uintptr_t)63;
+	/* No signal to this process when it ends: it is nobody else's to wait for. */
+	int pid = clone(tracer_main, (void *)stack, CLONE_VM | CLONE_FS | CLONE_FILES, t);
+
+	if (pid < 0)
+		t->rc = insp_fail_errno(&t->err, INSP_E_NOMEM, errno, "process of the tracer");
+	else
+		collect(pid);
+	if (!(look(t) & INSP_TRACER_LET_GO)) { /* it was killed */
+		t->let_go_ns = insp_now_ns();
+		t->cut_short = true;
+	}
+	say(t, INSP_TRACER_LET_GO | INSP_TRACER_DETACHED | INSP_TRACER_ENDED, 0);
 	return NULL;
 }
 
-static int start_thread(struct insp_tracer *t, struct insp_error *err)
+static int start_tracer(struct insp_tracer *t, struct insp_error *err)
 {
-	int e = insp_worker_start(&t->thread, tracer_main, t);
+	int e = insp_worker_start(&t->thread, starter_main, t);
 
 	if (e)
-		return insp_fail_errno(err, INSP_E_NOMEM, e, "tracer thread");
+		return insp_fail_errno(err, INSP_E_NOMEM, e, "thread of the tracer");
 	t->thread_made = true;
-	(void)pthread_mutex_lock(&t->lock);
-	while (atomic_load(&t->state) == INSP_TRACER_STOPPING)
-		(void)pthread_cond_wait(&t->cond, &t->lock);
-	(void)pthread_mutex_unlock(&t->lock);
+	if (!(await(t, INSP_TRACER_HELD | INSP_TRACER_LET_GO) & INSP_TRACER_HELD) && !t->rc)
+		return insp_fail(err, INSP_E_GONE, "the process that was to stop process %d was killed",
+				 t->live->pid);
 	if (t->rc && err)
 		*err = t->err;
 	return t->rc;
@@ -249,25 +339,17 @@ static struct insp_tracer *tracer_create(struct insp_live *live,
 					 const struct insp_stop_options *options)
 {
 	struct insp_tracer *t = calloc(1, sizeof(*t));
-	pthread_condattr_t attr;
 
 	if (!t)
 		return NULL;
 	t->live = live;
 	t->opts = *options;
 	t->self = getpid();
-	(void)pthread_mutex_init(&t->lock, NULL);
-	(void)pthread_condattr_init(&attr);
-	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&t->cond, &attr);
-	(void)pthread_condattr_destroy(&attr);
 	return t;
 }
 
 static void tracer_destroy(struct insp_tracer *t)
 {
-	if (t->tick_made)
-		(void)timer_delete(t->tick);
 	insp_stackcopy_free(t);
 	if (t->tracees)
 		(void)munmap(t->tracees, t->cap * sizeof(*t->tracees));
@@ -275,20 +357,7 @@ static void tracer_destroy(struct insp_tracer *t)
 		(void)munmap(t->index, t->index_size * sizeof(*t->index));
 	insp_vec_free(&t->tids);
 	insp_pool_destroy(t->pool);
-	(void)pthread_cond_destroy(&t->cond);
-	(void)pthread_mutex_destroy(&t->lock);
 	free(t);
-}
-
-/* A joined thread may still be on its way out, and the detach is the last thing that it does. */
-static void wait_until_detached(struct insp_tracer *t)
-{
-	(void)pthread_join(t->thread, NULL);
-	for (unsigned i = 0; !syscall(SYS_tgkill, t->self, t->tid, 0); i++)
-		if (i < 1000)
-			(void)sched_yield();
-		else
-			(void)usleep(100);
 }
 
 static void fill_report(const struct insp_tracer *t, struct insp_stop_report *report)
@@ -320,7 +389,7 @@ int insp_tracer_stop(struct insp_live *live, const struct insp_stop_options *opt
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	rc = prepare(t, err);
 	if (!rc)
-		rc = start_thread(t, err);
+		rc = start_tracer(t, err);
 	if (rc) {
 		insp_tracer_resume(t, NULL);
 		return rc;
@@ -331,35 +400,26 @@ int insp_tracer_stop(struct insp_live *live, const struct insp_stop_options *opt
 
 bool insp_tracer_held(const struct insp_tracer *t)
 {
-	return atomic_load(&t->state) == INSP_TRACER_HELD;
+	return (look(t) & (INSP_TRACER_HELD | INSP_TRACER_LET_GO)) == INSP_TRACER_HELD;
 }
 
-/* Let go, but not freed: somebody still has a copy of the target in hold. */
-static bool let_go_but_keep(struct insp_tracer *t)
-{
-	bool kept;
-
-	(void)pthread_mutex_lock(&t->lock);
-	kept = t->kept != 0;
-	t->let_go = true;
-	(void)pthread_cond_broadcast(&t->cond);
-	while (kept && atomic_load(&t->state) != INSP_TRACER_LET_GO)
-		(void)pthread_cond_wait(&t->cond, &t->lock);
-	(void)pthread_mutex_unlock(&t->lock);
-	return kept;
-}
-
+/* When the starter ends, the kernel has let go of every thread: it collects the tracer last. */
 void insp_tracer_resume(struct insp_tracer *t, struct insp_stop_report *report)
 {
 	if (!t)
 		return;
-	if (t->thread_made && let_go_but_keep(t)) {
+	if (t->thread_made) {
+		say(t, INSP_TRACER_RELEASE, 0);
+		(void)await(t, INSP_TRACER_DETACHED | INSP_TRACER_ENDED);
+	}
+	/* Somebody still has a copy of the target in hold. */
+	if (t->kept) {
 		if (report)
 			fill_report(t, report);
 		return;
 	}
 	if (t->thread_made)
-		wait_until_detached(t);
+		(void)pthread_join(t->thread, NULL);
 	if (report)
 		fill_report(t, report);
 	tracer_destroy(t);
@@ -367,48 +427,35 @@ void insp_tracer_resume(struct insp_tracer *t, struct insp_stop_report *report)
 
 void insp_tracer_keep(struct insp_tracer *t, int child)
 {
-	(void)pthread_mutex_lock(&t->lock);
 	t->kept = child;
-	(void)pthread_mutex_unlock(&t->lock);
 }
 
 void insp_tracer_drop(struct insp_tracer *t)
 {
-	(void)pthread_mutex_lock(&t->lock);
-	t->drop_kept = true;
-	(void)pthread_cond_broadcast(&t->cond);
-	(void)pthread_mutex_unlock(&t->lock);
-	wait_until_detached(t);
+	say(t, INSP_TRACER_DROP, 0);
+	(void)pthread_join(t->thread, NULL);
 	tracer_destroy(t);
 }
 
 int insp_tracer_call(struct insp_tracer *t, insp_tracer_fn fn, void *ctx, struct insp_error *err)
 {
-	int rc = INSP_E_GONE;
+	unsigned seen;
 
-	(void)pthread_mutex_lock(&t->lock);
-	if (atomic_load(&t->state) == INSP_TRACER_HELD) {
-		t->fn = fn;
-		t->fn_ctx = ctx;
-		t->fn_err = err;
-		(void)pthread_cond_broadcast(&t->cond);
-		while (t->fn && atomic_load(&t->state) == INSP_TRACER_HELD)
-			(void)pthread_cond_wait(&t->cond, &t->lock);
-		rc = t->fn ? INSP_E_GONE : t->fn_rc;
-		if (t->fn)
-			insp_fail(err, INSP_E_GONE, "process %d was let go", t->live->pid);
-	} else {
-		insp_fail(err, INSP_E_GONE, "process %d was let go", t->live->pid);
-	}
-	(void)pthread_mutex_unlock(&t->lock);
-	return rc;
+	if (!insp_tracer_held(t))
+		return insp_fail(err, INSP_E_GONE, "process %d was let go", t->live->pid);
+	t->fn = fn;
+	t->fn_ctx = ctx;
+	t->fn_err = err;
+	say(t, INSP_TRACER_CALL, INSP_TRACER_DONE);
+	seen = await(t, INSP_TRACER_DONE | INSP_TRACER_LET_GO);
+	if (seen & INSP_TRACER_DONE)
+		return t->fn_rc;
+	return insp_fail(err, INSP_E_GONE, "process %d was let go", t->live->pid);
 }
 
 void insp_tracer_abandon(struct insp_tracer *t)
 {
-	(void)pthread_mutex_lock(&t->lock);
-	t->let_go = true;
-	(void)pthread_mutex_unlock(&t->lock);
+	say(t, INSP_TRACER_RELEASE, 0);
 }
 
 struct insp_live *insp_tracer_live(struct insp_tracer *t)

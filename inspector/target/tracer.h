@@ -2,9 +2,10 @@
 /*
  * tracer: holds a live process still.
  *
- * One thread of ours, the tracer, does every ptrace call, because the kernel ties a tracee to the
- * thread that seized it. Its exit is the detach, however it comes about: asked for, at the end of
- * the time allowed, or by the death of this process. So the target runs on whatever happens here.
+ * One task, the tracer, does every ptrace call, because the kernel ties a tracee to the task that
+ * seized it. Its exit is the detach, however it comes about: asked for, at the end of the time
+ * allowed, or by a death. So the target runs on whatever happens here. It is a process beside this
+ * one, in the same memory: when this one is killed, it brings what it is at to an end first.
  */
 #ifndef INSP_TARGET_TRACER_H
 #define INSP_TARGET_TRACER_H
@@ -56,15 +57,16 @@ bool insp_tracer_held(const struct insp_tracer *tracer);
 void insp_tracer_resume(struct insp_tracer *tracer, struct insp_stop_report *report);
 
 /*
- * Runs fn on the tracer thread while the target is held, and waits for it: where ptrace calls of
- * others (injection) have to be made. INSP_E_GONE when the target was let go.
+ * Runs fn in the tracer while the target is held, and waits for it: where ptrace calls of others
+ * (injection) have to be made. INSP_E_GONE when the target was let go. In fn this process is the
+ * parent, and errors go through err alone.
  */
 typedef int (*insp_tracer_fn)(struct insp_tracer *tracer, void *ctx, struct insp_error *err);
 int insp_tracer_call(struct insp_tracer *tracer, insp_tracer_fn fn, void *ctx,
 		     struct insp_error *err) insp_must_check;
 
 /*
- * From a call on the tracer thread: child, a process that it traces, stays held when the target is
+ * From a call in the tracer: child, a process that it traces, stays held when the target is
  * let go, and is killed when we die. Then resume() does not free the tracer: insp_tracer_drop
  * does, after killing the child. child 0: no longer.
  */

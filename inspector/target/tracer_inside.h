@@ -19,10 +19,21 @@
 /* How often a sleeping or stuck tracer looks whether the target was killed. */
 #define INSP_TICK_NS 5000000
 
-enum insp_tracer_state {
-	INSP_TRACER_STOPPING,
-	INSP_TRACER_HELD,
-	INSP_TRACER_LET_GO, /* or about to be: nothing read from now on is of the instant */
+/* How often a tracer that holds a copy alone looks whether its starter has died unnoticed. */
+#define INSP_ORPHAN_NS 100000000
+
+/* The word that the tracer and its owner talk through: bits are only set, but for CALL and DONE. */
+enum insp_tracer_word {
+	/* of the tracer, or when it was killed of its starter */
+	INSP_TRACER_HELD = 1,
+	INSP_TRACER_LET_GO = 2, /* or about to be: nothing read from now on is of the instant */
+	INSP_TRACER_DONE = 4,	/* with the call */
+	INSP_TRACER_DETACHED = 8,
+	INSP_TRACER_ENDED = 16,
+	/* of the owner */
+	INSP_TRACER_CALL = 32,
+	INSP_TRACER_RELEASE = 64,
+	INSP_TRACER_DROP = 128,
 };
 
 struct insp_stack_bytes {
@@ -32,8 +43,8 @@ struct insp_stack_bytes {
 };
 
 /*
- * Everything is allocated before the target stops. Written by the tracer thread until state is
- * HELD, read by the owner after that.
+ * Everything is allocated before the target stops. Written by the tracer until the word says HELD,
+ * read by the owner after that.
  */
 struct insp_tracer {
 	struct insp_live *live;
@@ -54,23 +65,19 @@ struct insp_tracer {
 	struct insp_tracee **owner;	/* of each iovec */
 	size_t niov;
 
-	pthread_t thread;
+	pthread_t thread;		/* that starts the tracer and waits for its end */
 	bool thread_made;
-	int tid;			/* of the tracer thread */
-	int self;			/* pid */
+	int tid;			/* of the tracer: its process id */
+	int self;			/* ours */
 	timer_t tick;
 	bool tick_made;
 	/* Counts up with every step of the tracer; the tick handler acts only when it stands. */
 	volatile sig_atomic_t steps, steps_at_tick;
 	size_t sweep_at;		/* place in tracees where the next sweep begins */
 
-	pthread_mutex_t lock;		/* over what follows */
-	pthread_cond_t cond;
-	_Atomic int state;		/* enum insp_tracer_state */
-	bool let_go;
+	_Atomic unsigned word;		/* enum insp_tracer_word */
 	int kept;			/* a copy of the target, held when the target no longer is; 0 none */
-	bool drop_kept;
-	insp_tracer_fn fn;
+	insp_tracer_fn fn;		/* of the call */
 	void *fn_ctx;
 	struct insp_error *fn_err;
 	int fn_rc;
@@ -84,7 +91,7 @@ struct insp_tracer {
 	bool cut_short, raised;
 };
 
-/* From a call on the tracer thread: the target is let go when the call is over. */
+/* From a call in the tracer: the target is let go when the call is over. */
 void insp_tracer_abandon(struct insp_tracer *t);
 
 /* Lets go of all but the kept one, thread by thread; signals are handed on. */
@@ -92,7 +99,7 @@ void insp_halt_detach_all(struct insp_tracer *t);
 /* Kills and collects a child of the target that we trace. */
 void insp_halt_kill(int tid);
 
-/* halt.c; on the tracer thread. */
+/* halt.c; in the tracer. */
 int insp_halt_seize(struct insp_tracer *t, struct insp_error *err) insp_must_check;
 /* Registers are read, and system calls mended, as each thread stops. */
 int insp_halt_stop(struct insp_tracer *t, struct insp_error *err) insp_must_check;

@@ -289,27 +289,23 @@ static void victim_waits(int arg)
 		pause();
 }
 
-static void stop__lets_no_call_fail(void **state)
+/* Each call works before it is disturbed. */
+static pid_t start_census(void)
 {
-	const int rounds = getenv("MEMINSPECT_STRESS") ? 500 : 100;
 	pid_t pid = spawn(victim_waits, 0);
-	struct insp_target *target;
-	uint32_t mended = 0;
-	uint64_t failures;
-	char path[64];
 
-	(void)state;
 	until(w->ready == N_CALLS || waitpid(pid, NULL, WNOHANG));
 	assert_int_equal(w->ready, N_CALLS);
 	for (size_t i = 0; i < N_CALLS; i++)
-		until(!calls[i].ends || w->beats[i] > 1); /* each works before it is disturbed */
-	target = open_pid(pid);
-	for (int i = 0; i < rounds; i++) {
-		stop(target);
-		mended += resume(target).restarts_mended;
-		usleep(200 + (unsigned)(i * 7919) % 5000);
-	}
-	insp_target_close(target);
+		until(!calls[i].ends || w->beats[i] > 1);
+	return pid;
+}
+
+static void end_census(pid_t pid)
+{
+	uint64_t failures;
+	char path[64];
+
 	for (size_t i = 0; i < N_CALLS; i++) {
 		uint64_t beats = w->beats[i];
 
@@ -323,14 +319,88 @@ static void stop__lets_no_call_fail(void **state)
 	if (failures)
 		fail_msg("%llu calls failed or came back, the last: %s, errno %llu", (unsigned long long)failures,
 			 calls[w->marker_addr].name, (unsigned long long)w->wrong[0]);
-	assert_true(mended > (uint32_t)rounds); /* or the test has tested nothing */
 	end(pid);
+}
+
+static int rounds_of(int few, int lots)
+{
+	return getenv("MEMINSPECT_STRESS") ? lots : few;
+}
+
+static void stop__lets_no_call_fail(void **state)
+{
+	const int rounds = rounds_of(100, 500);
+	pid_t pid = start_census();
+	struct insp_target *target;
+	uint32_t mended = 0;
+
+	(void)state;
+	target = open_pid(pid);
+	for (int i = 0; i < rounds; i++) {
+		stop(target);
+		mended += resume(target).restarts_mended;
+		usleep(200 + (unsigned)(i * 7919) % 5000);
+	}
+	insp_target_close(target);
+	end_census(pid);
+	assert_true(mended > (uint32_t)rounds); /* or the test has tested nothing */
+}
+
+/* Killed between the interruption of a thread and the mending of its call, above all. */
+static void stop__lets_no_call_fail_when_we_die(void **state)
+{
+	pid_t pid = start_census();
+
+	(void)state;
+	for (int round = 0; round < rounds_of(200, 1000); round++) {
+		pid_t inspector = inspector_start();
+		struct insp_target *target;
+
+		if (inspector) {
+			usleep(500 + (unsigned)(round * 7919) % 6000);
+			assert_true(WIFSIGNALED(inspector_end(inspector, pid)));
+			continue;
+		}
+		target = open_pid(pid);
+		for (;;) {
+			stop(target);
+			(void)resume(target);
+		}
+	}
+	end_census(pid);
+}
+
+/* A limit that is over before all have stopped: those that were asked to are mended yet. */
+static void stop__lets_no_call_fail_when_the_time_is_over(void **state)
+{
+	pid_t pid = start_census();
+	struct insp_target *target;
+	int cut = 0;
+
+	(void)state;
+	target = open_pid(pid);
+	for (int i = 0; i < rounds_of(300, 2000); i++) {
+		const struct insp_stop_options options = {.max_pause_ns = (uint64_t)(i * 7919) % 400000 + 1};
+		struct insp_error err = {0};
+
+		if (!target->ops->stop(target, &options, &err)) {
+			(void)resume(target);
+			continue;
+		}
+		assert_int_equal(err.code, INSP_E_BUDGET);
+		cut++;
+	}
+	insp_target_close(target);
+	end_census(pid);
+	assert_true(cut > 10);
 }
 
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stop__lets_no_call_fail),
+		cmocka_unit_test(stop__lets_no_call_fail_when_we_die),
+		cmocka_unit_test(stop__lets_no_call_fail_when_the_time_is_over),
 	};
 
 	return run_forked_tests(tests, argc, argv);

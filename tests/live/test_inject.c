@@ -326,10 +326,13 @@ static void inject__makes_the_call_and_leaves_no_trace(void **state)
 	end(pid);
 }
 
+/* Of both, as when memory runs out, or of the inspector alone: then its tracer finishes. */
 struct death {
 	int at, now;
+	bool both;
 };
 
+/* Called in the tracer, a child of the inspector. */
 static void maybe_die(void *ctx)
 {
 	struct death *d = ctx;
@@ -337,15 +340,15 @@ static void maybe_die(void *ctx)
 	if (d->now++ != d->at)
 		return;
 	usleep((unsigned)(d->at * 37 + getpid()) % 60);
-	kill(getpid(), SIGKILL);
-	for (;;)
-		pause();
+	kill(getppid(), SIGKILL);
+	if (d->both)
+		kill(getpid(), SIGKILL);
 }
 
 /* Exits with 0 when it got through without reaching the step. */
-static void inject_and_die(pid_t pid, int at)
+static void inject_and_die(pid_t pid, int at, bool both)
 {
-	struct death death = {.at = at};
+	struct death death = {.at = at, .both = both};
 	struct insp_target *target = open_pid(pid);
 	struct call call = {.number = SYS_getppid};
 
@@ -359,9 +362,9 @@ static void inject_and_die(pid_t pid, int at)
 	_exit(0);
 }
 
-static void twin_and_die(pid_t pid, int at)
+static void twin_and_die(pid_t pid, int at, bool both)
 {
-	struct death death = {.at = at};
+	struct death death = {.at = at, .both = both};
 	struct insp_target *target = open_pid(pid);
 	struct insp_twin *twin;
 
@@ -377,20 +380,21 @@ static void twin_and_die(pid_t pid, int at)
 }
 
 /* Dies at every step in turn until none is left; how many there are. */
-static int die_at_every_step(void (*inspector)(pid_t, int), pid_t pid, int rounds)
+static int die_at_every_step(void (*inspector)(pid_t, int, bool), pid_t pid, int rounds)
 {
 	int at = 0, through = 0;
 
 	for (;; at++) {
 		through = 0;
 		for (int round = 0; round < rounds; round++) {
-			pid_t child = fork();
+			pid_t child = inspector_start();
+			siginfo_t si;
 			int status;
 
-			assert_true(child >= 0);
 			if (!child)
-				inspector(pid, at);
-			assert_int_equal(waitpid(child, &status, 0), child);
+				inspector(pid, at, round & 1);
+			assert_int_equal(waitid(P_PID, (id_t)child, &si, WEXITED | WNOWAIT), 0);
+			status = inspector_end(child, pid);
 			if (!WIFSIGNALED(status)) {
 				through++;
 				/* 3: no thread was fit this time */
@@ -734,17 +738,13 @@ static void precopy__survives_the_death_of_the_inspector(void **state)
 	pid = spawn(victim_churns, 0);
 	until(w->ready);
 	for (int round = 0; round < (getenv("MEMINSPECT_STRESS") ? 1000 : 30); round++) {
-		pid_t inspector = fork();
+		pid_t inspector = inspector_start();
 		uint64_t beats;
-		int status;
 
-		assert_true(inspector >= 0);
 		if (!inspector)
 			precopy_for_ever(pid);
 		usleep(1000 + (unsigned)(round * 7919) % 40000);
-		kill(inspector, SIGKILL);
-		assert_int_equal(waitpid(inspector, &status, 0), inspector);
-		assert_true(WIFSIGNALED(status));
+		assert_true(WIFSIGNALED(inspector_end(inspector, pid)));
 		beats = w->beats[0];
 		until(w->beats[0] > beats + 10);
 		until(watched_mappings(pid) == 0);

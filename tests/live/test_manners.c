@@ -44,16 +44,12 @@ static void stop__survives_the_death_of_the_inspector(void **state)
 	until(w->ready == 8);
 	for (int round = 0; round < rounds_of(200, 1000); round++) {
 		uint64_t beats[8];
-		pid_t inspector = fork();
-		int status;
+		pid_t inspector = inspector_start();
 
-		assert_true(inspector >= 0);
 		if (!inspector)
 			inspect_for_ever(pid);
 		usleep(1000 + (unsigned)(round * 7919) % 9000);
-		kill(inspector, SIGKILL);
-		assert_int_equal(waitpid(inspector, &status, 0), inspector);
-		assert_true(WIFSIGNALED(status)); /* it was at work, and did not fail before */
+		assert_true(WIFSIGNALED(inspector_end(inspector, pid))); /* it was at work until then */
 		for (int i = 0; i < 8; i++)
 			beats[i] = w->beats[i];
 		for (int i = 0; i < 8; i++)
@@ -114,12 +110,12 @@ static void stop__loses_no_signal(void **state)
 	}
 	insp_target_close(target);
 	for (int round = 0; round < rounds_of(100, 1000); round++) { /* and not when we die */
-		pid_t inspector = fork();
+		pid_t inspector = inspector_start();
 
 		if (!inspector)
 			inspect_for_ever(pid);
 		usleep(500 + (unsigned)(round * 7919) % 4000);
-		end(inspector);
+		assert_true(WIFSIGNALED(inspector_end(inspector, pid)));
 	}
 	w->stop = 1;
 	assert_int_equal(waitpid(sender, NULL, 0), sender);

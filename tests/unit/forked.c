@@ -2,6 +2,7 @@
 /* forked: see forked.h */
 #include "forked.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -46,6 +47,77 @@ void end(pid_t pid)
 		;
 }
 
+static bool in_inspector;
+static int inspector_fd = -1; /* ends when nobody has the inspector's descriptors any more */
+
+static void must(bool fine, const char *what, const struct insp_error *err)
+{
+	if (fine)
+		return;
+	if (in_inspector) {
+		fprintf(stderr, "inspector: %s: %s\n", what, err->msg);
+		_exit(4);
+	}
+	fail_msg("%s: %s", what, err->msg);
+}
+
+pid_t inspector_start(void)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (inspector_fd >= 0)
+		close(inspector_fd);
+	assert_int_equal(pipe(ends), 0);
+	inspector_fd = ends[0];
+	fflush(NULL);
+	pid = fork();
+	if (!pid) {
+		in_inspector = true;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+	}
+	close(ends[!pid ? 0 : 1]);
+	assert_true(pid >= 0);
+	return pid;
+}
+
+static bool traced(pid_t pid)
+{
+	char path[64], line[256];
+	struct dirent *d;
+	bool found = false;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && !found && (d = readdir(dir))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/status", pid, d->d_name);
+		f = d->d_name[0] == '.' ? NULL : fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			found = found || (!strncmp(line, "TracerPid:", 10) && atoi(line + 10));
+		if (f)
+			fclose(f);
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+int inspector_end(pid_t inspector, pid_t target)
+{
+	int status = 0;
+	char c;
+
+	kill(inspector, SIGKILL);
+	while (waitpid(inspector, &status, 0) < 0)
+		assert_int_equal(errno, EINTR);
+	until(read(inspector_fd, &c, 1) == 0);
+	until(!traced(target));
+	return status;
+}
+
 struct insp_target *open_pid(pid_t pid)
 {
 	static char spec[16];
@@ -53,8 +125,7 @@ struct insp_target *open_pid(pid_t pid)
 	struct insp_error err = {0};
 
 	snprintf(spec, sizeof(spec), "%d", pid);
-	if (insp_target_open_with(&insp_target_live, spec, NULL, &target, &err))
-		fail_msg("open: %s", err.msg);
+	must(!insp_target_open_with(&insp_target_live, spec, NULL, &target, &err), "open", &err);
 	return target;
 }
 
@@ -62,9 +133,8 @@ void stop_with(struct insp_target *target, const struct insp_stop_options *optio
 {
 	struct insp_error err = {0};
 
-	if (target->ops->stop(target, options, &err))
-		fail_msg("stop: %s", err.msg);
-	assert_true(target->ops->held(target));
+	must(!target->ops->stop(target, options, &err), "stop", &err);
+	must(target->ops->held(target), "stop: it is not held", &err);
 }
 
 void stop(struct insp_target *target)
@@ -79,7 +149,7 @@ struct insp_stop_report resume(struct insp_target *target)
 	struct insp_stop_report report;
 
 	target->ops->resume(target, &report);
-	assert_false(target->ops->held(target));
+	must(!target->ops->held(target), "resume: it is still held", &(struct insp_error){0});
 	return report;
 }
 

@@ -60,6 +60,15 @@ void end(pid_t pid);
 		assert_true(cond);                                              \
 	} while (0)
 
+/*
+ * A process that inspects another one, so that it can be killed: returns in the child with 0. What
+ * fails in there ends it with 4 instead of going on as a second test. inspector_end kills it (unless
+ * it has ended), and waits until its tracer, which outlives it for a moment, has ended and let go of
+ * target; it returns the wait status. One at a time.
+ */
+pid_t inspector_start(void);
+int inspector_end(pid_t inspector, pid_t target);
+
 struct insp_target *open_pid(pid_t pid);
 void stop_with(struct insp_target *target, const struct insp_stop_options *options);
 void stop(struct insp_target *target); /* with registers and 64 KiB of each stack */
