@@ -18,22 +18,46 @@ struct args {
 };
 
 static const struct insp_option options[] = {
-	{.name = "PATTERN", .type = INSP_OPT_TEXT, .offset = offsetof(struct args, pattern),
+	{.name = "PATTERN",
+	 .type = INSP_OPT_TEXT,
+	 .offset = offsetof(struct args, pattern),
 	 .help = "text to look for, as it is; for anything else use one of the options"},
-	{.name = "string", .type = INSP_OPT_TEXT, .arg = "TEXT", .offset = offsetof(struct args, string),
+	{.name = "string",
+	 .type = INSP_OPT_TEXT,
+	 .arg = "TEXT",
+	 .offset = offsetof(struct args, string),
 	 .help = "the same as PATTERN"},
-	{.name = "pointer", .type = INSP_OPT_ADDR, .arg = "ADDR", .offset = offsetof(struct args, pointer),
+	{.name = "pointer",
+	 .type = INSP_OPT_ADDR,
+	 .arg = "ADDR",
+	 .offset = offsetof(struct args, pointer),
 	 .help = "words that hold this address"},
-	{.name = "u64", .type = INSP_OPT_TEXT, .arg = "N", .offset = offsetof(struct args, u64),
+	{.name = "u64",
+	 .type = INSP_OPT_TEXT,
+	 .arg = "N",
+	 .offset = offsetof(struct args, u64),
 	 .help = "words of 8 bytes, aligned, that hold this number"},
-	{.name = "u32", .type = INSP_OPT_TEXT, .arg = "N", .offset = offsetof(struct args, u32),
+	{.name = "u32",
+	 .type = INSP_OPT_TEXT,
+	 .arg = "N",
+	 .offset = offsetof(struct args, u32),
 	 .help = "words of 4 bytes, aligned, that hold this number"},
-	{.name = "hex", .type = INSP_OPT_TEXT, .arg = "BYTES", .offset = offsetof(struct args, hex),
+	{.name = "hex",
+	 .type = INSP_OPT_TEXT,
+	 .arg = "BYTES",
+	 .offset = offsetof(struct args, hex),
 	 .help = "bytes in hexadecimal digits, at any place"},
-	{.name = "shared", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, shared),
+	{.name = "shared",
+	 .type = INSP_OPT_FLAG,
+	 .offset = offsetof(struct args, shared),
 	 .help = "look into shared and read-only mappings as well"},
-	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "50",
-	 .offset = offsetof(struct args, limit), .help = "at most N places; 0: all"},
+	{.name = "limit",
+	 .letter = 'n',
+	 .type = INSP_OPT_COUNT,
+	 .arg = "N",
+	 .def = "50",
+	 .offset = offsetof(struct args, limit),
+	 .help = "at most N places; 0: all"},
 	INSP_OPTION_END,
 };
 
@@ -113,7 +137,8 @@ static int parse_pattern(struct search *s, const struct args *a, struct insp_err
 
 	if (given != 1)
 		return insp_fail(err, INSP_E_USAGE,
-				 "one thing to look for expected: PATTERN, --string, --pointer, --u64, --u32 or --hex");
+				 "one thing to look for expected: PATTERN, --string, --pointer, "
+				 "--u64, --u32 or --hex");
 	s->align = 1;
 	if (a->hex)
 		return parse_hex(s, a->hex, err);
@@ -236,8 +261,10 @@ const struct insp_command insp_cmd_find = {
 	.name = "find",
 	.group = "memory",
 	.summary = "where text, a number, a pointer or bytes lie in memory",
-	.help = "Searches all private writable memory that is present: heaps, data of modules, stacks, "
-		"anonymous mappings. Each place is named: chunk and offset, thread's stack, symbol.\n\n"
+	.help = "Searches all private writable memory that is present: heaps, data of modules, "
+		"stacks, "
+		"anonymous mappings. Each place is named: chunk and offset, thread's stack, "
+		"symbol.\n\n"
 		"The memory is read as it is now; the chunks are those of the snapshot.",
 	.example = "find --string GET --limit 20",
 	.options = options,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* types: what the memory in use consists of, as far as its bytes tell. */
+/* types: what the memory in use consists of, as far as its bytes and debug info tell. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,17 +25,23 @@ static const struct insp_option options[] = {
 
 static const struct insp_column columns[] = {
 	{"type", "type", INSP_T_STR, INSP_COL_WRAP, "class, text, or size"},
-	{"source", "known by", INSP_T_STR, 0, "vtable, text or size"},
+	{"source", "known by", INSP_T_STR, 0, "vtable, debug_info, text or size"},
 	{"count", "chunks", INSP_T_COUNT, INSP_COL_TOTAL, "chunks in use of this type"},
 	{"bytes", "bytes", INSP_T_BYTES, INSP_COL_TOTAL, "their sizes, heads included"},
 	{"share", "share", INSP_T_RATIO, 0, "of the bytes of all rows"},
+	{"exact", NULL, INSP_T_COUNT, 0,
+	 "by debug info: chunks that the type or an array of it fits exactly"},
+	{"disputed", NULL, INSP_T_COUNT, 0,
+	 "by debug info: chunks that another pointer calls something else"},
+	{"also", NULL, INSP_T_STR, 0, "what one of these is called as well; null: none"},
 	{"example", "example", INSP_T_ADDR, 0, "memory of one of them"},
-	{"preview", "begins with", INSP_T_STR, INSP_COL_WRAP, "first bytes of the example: text or hexadecimal"},
+	{"preview", "begins with", INSP_T_STR, INSP_COL_WRAP,
+	 "first bytes of the example: text or hexadecimal"},
 };
 static const struct insp_table table = INSP_TABLE("types", NULL, columns, "no chunk in use matches");
 
 static const struct insp_column coverage_columns[] = {
-	{"source", "known by", INSP_T_STR, 0, "vtable, text or size"},
+	{"source", "known by", INSP_T_STR, 0, "vtable, debug_info, text or size"},
 	{"count", "chunks", INSP_T_COUNT, 0, "chunks in use"},
 	{"bytes", "bytes", INSP_T_BYTES, 0, "their sizes"},
 	{"share", "share", INSP_T_RATIO, 0, "of the bytes"},
@@ -46,6 +52,8 @@ static const struct insp_table *const tables[] = {&table, &coverage_table, NULL}
 struct row {
 	uint32_t type, example;
 	uint64_t count, bytes;
+	uint64_t exact, disputed;
+	const char *also;
 };
 
 struct rows {
@@ -54,6 +62,18 @@ struct rows {
 	uint32_t n;
 	uint64_t bytes;
 };
+
+static void sum_up_debug(struct insp_typing *typing, const struct insp_chunk *c, struct row *row)
+{
+	const char *other = NULL;
+	enum insp_fit fit;
+
+	if (!insp_typing_debug(typing, c, &fit, &other))
+		return;
+	row->exact += fit == INSP_FIT_EXACT || fit == INSP_FIT_ARRAY;
+	row->disputed += other != NULL;
+	row->also = row->also ? row->also : other;
+}
 
 static int sum_up(const struct insp_context *ctx, struct insp_filter *filter, struct rows *rows,
 		  struct insp_error *err)
@@ -80,6 +100,8 @@ static int sum_up(const struct insp_context *ctx, struct insp_filter *filter, st
 			rows->items[type].example = c.id;
 		rows->items[type].type = type;
 		rows->items[type].bytes += c.size;
+		if (insp_typing_source(rows->typing, type) == INSP_TYPE_DEBUG)
+			sum_up_debug(rows->typing, &c, &rows->items[type]);
 		rows->bytes += c.size;
 	}
 	return 0;
@@ -151,6 +173,14 @@ static void report_rows(const struct insp_context *ctx, struct insp_report *r, s
 		insp_cell_u64(r, row->count);
 		insp_cell_u64(r, row->bytes);
 		insp_cell_f64(r, rows->bytes ? (double)row->bytes / (double)rows->bytes : 0);
+		if (insp_typing_source(rows->typing, row->type) == INSP_TYPE_DEBUG) {
+			insp_cell_u64(r, row->exact);
+			insp_cell_u64(r, row->disputed);
+		} else {
+			insp_cell_unknown(r);
+			insp_cell_unknown(r);
+		}
+		insp_cell_str(r, row->also);
 		insp_cell_u64(r, c.mem);
 		insp_cell_str(r, insp_typing_preview(rows->typing, &c));
 		insp_row_end(r);
@@ -181,24 +211,47 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	report_rows(ctx, report, &rows, a->limit);
 	if (!insp_typing_have_bytes(rows.typing))
 		insp_note(report, INSP_WARNING, "no_bytes",
-			  "the bytes of the chunks are not at hand, so only their sizes are known");
+			  "the bytes of the chunks are not at hand: what is text, and classes by "
+			  "their "
+			  "vtables, are not known");
+	if (!insp_typing_have_debug_info(rows.typing))
+		insp_note(report, INSP_NOTE, "no_debug_info",
+			  "no module has debug info (the package with its symbols, or -g): types "
+			  "of C are "
+			  "not known");
 	return 0;
 }
 
 const struct insp_command insp_cmd_types = {
 	.name = "types",
 	.group = "memory",
-	.summary = "what the memory in use consists of: classes, text, sizes",
-	.help = "Without any help from the program: the first word of an object of a C++ class with "
-		"virtual functions points to its vtable, which has a name in the symbol table; a chunk "
-		"that begins with printable characters is text; of the others the size is known.\n\n"
-		"On a running process the bytes are read after the pause: a chunk that was freed in "
-		"between may be called what is there now.",
+	.summary = "what the memory in use consists of: structs and classes, text, sizes",
+	.help = "Without any help from the program. An object of a C++ class with virtual "
+		"functions begins "
+		"with a pointer to its vtable, which has a name in the symbol table. Where modules "
+		"have debug "
+		"info, global and static variables, thread-local ones, and locals on stacks and in "
+		"registers "
+		"have types; what they point at has one, too, and so on along the pointers, the "
+		"shortest way "
+		"first, where the size fits: `struct entry`; `struct entry[]` is several in a row, "
+		"`with struct "
+		"entry` has one in its middle. void * says nothing. What begins with printable "
+		"characters is "
+		"text; of the others the size is known.\n\n"
+		"Of what is called a struct, `exact` chunks have just its size; others are larger, "
+		"and may be "
+		"something that begins with it. `disputed` chunks are called something else by a "
+		"pointer that "
+		"is further away: whatis names both.\n\n"
+		"On a running process the first bytes are read after the pause: a chunk that was "
+		"freed in "
+		"between may be called what is there now. Types by debug info are of the instant.",
 	.example = "types --where 'size >= 64' --limit 10",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
 	.tables = tables,
-	.needs = INSP_NEED_CHUNKS | INSP_NEED_SITES | INSP_NEED_SYMBOLS | INSP_NEED_BYTES,
+	.needs = INSP_TYPING_NEEDS | INSP_NEED_SITES,
 	.run = run,
 };

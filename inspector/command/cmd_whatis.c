@@ -202,12 +202,14 @@ static int fail_unmapped(const struct insp_snapshot *snap, uint64_t addr, struct
 			below = r;
 	}
 	if (below && (!above || addr - below->end < above->start - addr))
-		return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped; %s ends %s before it",
-				 addr, below->name[0] ? below->name : "an anonymous mapping",
+		return insp_fail(err, INSP_E_NOTFOUND,
+				 "%#" PRIx64 " is not mapped; %s ends %s before it", addr,
+				 below->name[0] ? below->name : "an anonymous mapping",
 				 insp_fmt_bytes(gap, addr - below->end));
 	if (above)
-		return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped; %s begins %s behind it",
-				 addr, above->name[0] ? above->name : "an anonymous mapping",
+		return insp_fail(err, INSP_E_NOTFOUND,
+				 "%#" PRIx64 " is not mapped; %s begins %s behind it", addr,
+				 above->name[0] ? above->name : "an anonymous mapping",
 				 insp_fmt_bytes(gap, above->start - addr));
 	return insp_fail(err, INSP_E_NOTFOUND, "%#" PRIx64 " is not mapped", addr);
 }

@@ -1,30 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * typing: one look-up of a symbol for each different first word, remembered in a hash table; a heap
- * of ten million objects has a few hundred classes.
+ * of ten million objects has a few hundred classes. Debug info is asked next: an object that says
+ * what it is also says where its pointers lead.
  */
 #include "command/typing.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/big.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/str.h"
 #include "base/vec.h"
-#include "symbol/symbols.h"
+#include "command/text.h"
+#include "symbol/ctypes.h"
 #include "target/space.h"
 
 #define LOOK_BYTES	64 /* of a chunk, to tell text */
-#define TEXT_LEAST	4  /* characters */
 #define INTERRUPT_EVERY 0xffff
-#define NOT_LOOKED	UINT32_MAX
+#define NO_VTABLE	(INSP_MAP_NONE - 1)
 
 struct type {
 	enum insp_type_source source;
-	uint64_t key; /* vtable's address, size */
 	const char *name;
+	uint32_t ctype; /* in debug info; INSP_CTYPE_NONE */
 };
 
 struct insp_typing {
@@ -33,12 +34,13 @@ struct insp_typing {
 	struct insp_space *space;
 	const struct insp_snapshot *snapshot;
 	INSP_VEC(struct type) items;
-	uint32_t *slots; /* index + 1 of items by source and key; vtables that are none: NOT_LOOKED */
-	uint64_t *slot_keys;
-	size_t nslots, nused;
+	struct insp_map numbers; /* key of a type -> its number, see key_of */
 	uint32_t *type_of; /* [ntype_of] type + 1 of all chunks; NULL without all */
 	size_t ntype_of;   /* kept here: the snapshot may be gone before the command's pool */
-	bool failed;
+	struct insp_ctypes *ctypes; /* NULL: no debug info, or not asked for yet */
+	struct insp_spread *spread; /* NULL as well */
+	struct insp_spread_source source;
+	bool asked, failed;
 };
 
 static void types_destroy(void *arg)
@@ -46,66 +48,15 @@ static void types_destroy(void *arg)
 	struct insp_typing *t = arg;
 
 	insp_big_free(t->type_of, t->ntype_of, sizeof(*t->type_of));
+	insp_spread_destroy(t->spread);
 	insp_vec_free(&t->items);
-	free(t->slots);
-	free(t->slot_keys);
+	insp_map_deinit(&t->numbers);
 }
 
-/* Keys of both sources in one table: sizes have the top bit. */
-static uint64_t slot_key(enum insp_type_source source, uint64_t key)
+/* One table for all: addresses of vtables have the top bits clear. */
+static uint64_t key_of(enum insp_type_source source, uint64_t key)
 {
-	return source == INSP_TYPE_SIZE ? key | UINT64_C(1) << 63 : key;
-}
-
-static size_t slot_of(const struct insp_typing *t, uint64_t key)
-{
-	uint64_t h = key * UINT64_C(0x9e3779b97f4a7c15);
-	size_t at = (size_t)(h ^ h >> 31) & (t->nslots - 1);
-
-	while (t->slots[at] && t->slot_keys[at] != key)
-		at = (at + 1) & (t->nslots - 1);
-	return at;
-}
-
-static bool slots_grow(struct insp_typing *t)
-{
-	struct insp_typing old = *t;
-	size_t n = t->nslots ? t->nslots * 2 : 1024;
-
-	t->slots = calloc(n, sizeof(*t->slots));
-	t->slot_keys = calloc(n, sizeof(*t->slot_keys));
-	if (!t->slots || !t->slot_keys) {
-		free(t->slots);
-		free(t->slot_keys);
-		*t = old;
-		return false;
-	}
-	t->nslots = n;
-	for (size_t i = 0; i < old.nslots; i++)
-		if (old.slots[i]) {
-			size_t at = slot_of(t, old.slot_keys[i]);
-
-			t->slots[at] = old.slots[i];
-			t->slot_keys[at] = old.slot_keys[i];
-		}
-	free(old.slots);
-	free(old.slot_keys);
-	return true;
-}
-
-static uint32_t *slot_get(struct insp_typing *t, uint64_t key)
-{
-	size_t at;
-
-	if (t->nused * 2 >= t->nslots && !slots_grow(t)) {
-		t->failed = true;
-		return NULL;
-	}
-	at = slot_of(t, key);
-	if (!t->slots[at])
-		t->nused++;
-	t->slot_keys[at] = key;
-	return &t->slots[at];
+	return key | (uint64_t)source << 62;
 }
 
 static uint32_t type_add(struct insp_typing *t, enum insp_type_source source, uint64_t key,
@@ -113,24 +64,42 @@ static uint32_t type_add(struct insp_typing *t, enum insp_type_source source, ui
 {
 	struct type *type = insp_vec_push(&t->items);
 
-	if (!type || !name) {
+	if (!type || !name ||
+	    insp_map_set(&t->numbers, key_of(source, key), (uint32_t)t->items.n - 1)) {
 		t->failed = true;
 		return 0;
 	}
-	*type = (struct type){source, key, name};
+	*type = (struct type){source, name, INSP_CTYPE_NONE};
 	return (uint32_t)t->items.n - 1;
 }
 
 static uint32_t type_of_size(struct insp_typing *t, uint64_t size)
 {
-	uint32_t *slot = slot_get(t, slot_key(INSP_TYPE_SIZE, size));
+	uint32_t known = insp_map_get(&t->numbers, key_of(INSP_TYPE_SIZE, size));
 
-	if (!slot)
-		return 0;
-	if (!*slot)
-		*slot = type_add(t, INSP_TYPE_SIZE, size,
-				 insp_pool_printf(t->pool, "%" PRIu64 " bytes", size)) + 1;
-	return *slot - 1;
+	return known != INSP_MAP_NONE
+		       ? known
+		       : type_add(t, INSP_TYPE_SIZE, size,
+				  insp_pool_printf(t->pool, "%" PRIu64 " bytes", size));
+}
+
+/* Of several: "struct entry[]". */
+static uint32_t type_of_debug_info(struct insp_typing *t, uint32_t ctype, enum insp_fit fit)
+{
+	unsigned form = fit == INSP_FIT_ARRAY ? 1 : fit == INSP_FIT_INTERIOR ? 2 : 0;
+	uint64_t key = (uint64_t)ctype << 2 | form;
+	uint32_t known = insp_map_get(&t->numbers, key_of(INSP_TYPE_DEBUG, key));
+	const char *name;
+
+	if (known != INSP_MAP_NONE)
+		return known;
+	name = insp_ctypes_get(t->ctypes, ctype)->name;
+	known = type_add(t, INSP_TYPE_DEBUG, key,
+			 insp_pool_printf(t->pool, "%s%s%s", form == 2 ? "with " : "", name,
+					  form == 1 ? "[]" : ""));
+	if (!t->failed)
+		t->items.items[known].ctype = ctype;
+	return known;
 }
 
 /* The class whose vtable word points into; NULL if none. */
@@ -148,50 +117,21 @@ static const char *vtable_class(struct insp_typing *t, uint64_t word)
 /* The type of a first word, or -1. */
 static int64_t type_of_vtable(struct insp_typing *t, uint64_t word)
 {
-	uint32_t *slot;
+	uint64_t key = key_of(INSP_TYPE_VTABLE, word);
+	const char *class;
+	uint32_t known;
 
 	if (!t->symbols || !word || word % 8 || word >> 47 ||
 	    !insp_modules_find(&t->snapshot->modules, word))
 		return -1;
-	slot = slot_get(t, slot_key(INSP_TYPE_VTABLE, word));
-	if (!slot)
-		return -1;
-	if (!*slot) {
-		const char *class = vtable_class(t, word);
-
-		*slot = class ? type_add(t, INSP_TYPE_VTABLE, word, class) + 1 : NOT_LOOKED;
+	known = insp_map_get(&t->numbers, key);
+	if (known == INSP_MAP_NONE) {
+		class = vtable_class(t, word);
+		known = class ? type_add(t, INSP_TYPE_VTABLE, word, class) : NO_VTABLE;
+		if (!class && insp_map_set(&t->numbers, key, NO_VTABLE))
+			t->failed = true;
 	}
-	return *slot == NOT_LOOKED ? -1 : (int64_t)*slot - 1;
-}
-
-/* Bytes of one character at s, 0 if it is no text. */
-static size_t text_char(const uint8_t *s, size_t left)
-{
-	size_t n;
-
-	if ((*s >= 0x20 && *s < 0x7f) || *s == '\t' || *s == '\n' || *s == '\r')
-		return 1;
-	n = *s >= 0xc2 && *s < 0xe0 ? 2 : *s >= 0xe0 && *s < 0xf0 ? 3 : *s >= 0xf0 && *s < 0xf5 ? 4 : 0;
-	for (size_t i = 1; i < n; i++)
-		if (i < left && (s[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
-/* Length of the text that the bytes begin with, as far as it can be seen; 0 if it is none. */
-static size_t text_length(const uint8_t *s, size_t n)
-{
-	size_t at = 0, chars = 0;
-
-	while (at < n && s[at]) {
-		size_t c = text_char(s + at, n - at);
-
-		if (!c)
-			return 0;
-		at += c;
-		chars++;
-	}
-	return chars >= TEXT_LEAST ? (at < n ? at : n) : 0;
+	return known == NO_VTABLE ? -1 : (int64_t)known;
 }
 
 static uint32_t classify(struct insp_typing *t, const struct insp_chunk *c, const uint8_t *bytes,
@@ -206,7 +146,7 @@ static uint32_t classify(struct insp_typing *t, const struct insp_chunk *c, cons
 	}
 	if (type >= 0)
 		return (uint32_t)type;
-	if (bytes && text_length(bytes, n < LOOK_BYTES ? n : LOOK_BYTES))
+	if (bytes && insp_text_length(bytes, n < LOOK_BYTES ? n : LOOK_BYTES))
 		return 0; /* the first type is text */
 	return type_of_size(t, c->size);
 }
@@ -257,6 +197,144 @@ static int look_at_all(struct insp_typing *t, struct insp_error *err)
 	return t->failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks") : 0;
 }
 
+/* ---- debug info */
+
+static const struct insp_ctype *get_ctype(void *ctx, uint32_t type)
+{
+	return insp_ctypes_get(((struct insp_typing *)ctx)->ctypes, type);
+}
+
+/* What debug info says about the class of that vtable. */
+static uint32_t ctype_of_class(struct insp_typing *t, int64_t type)
+{
+	struct type *item = type >= 0 ? &t->items.items[type] : NULL;
+
+	if (!item || item->source != INSP_TYPE_VTABLE)
+		return INSP_CTYPE_NONE;
+	if (item->ctype == INSP_CTYPE_NONE)
+		item->ctype = insp_ctypes_by_name(t->ctypes, item->name);
+	return item->ctype;
+}
+
+static uint32_t class_of(void *ctx, const struct insp_chunk *c)
+{
+	struct insp_typing *t = ctx;
+	uint64_t word;
+
+	if (t->type_of)
+		return ctype_of_class(t, (int64_t)t->type_of[c->id] - 1);
+	if (!t->space || insp_space_read(t->space, c->mem, &word, sizeof(word)))
+		return INSP_CTYPE_NONE;
+	return ctype_of_class(t, type_of_vtable(t, word));
+}
+
+static bool on_local(void *ctx, const struct insp_local *local)
+{
+	struct insp_typing *t = ctx;
+	uint32_t type = insp_ctypes_of_local(t->ctypes, local);
+	const struct insp_ctype *c = insp_ctypes_get(t->ctypes, type);
+
+	if (local->addr)
+		insp_spread_object(t->spread, local->addr, type);
+	else if (c->kind == INSP_CTYPE_POINTER && c->nfields)
+		insp_spread_pointer(t->spread, local->value, c->fields[0].pointee);
+	return !insp_interrupted();
+}
+
+/* Objects that say what they are come first: nobody's pointer knows better. */
+static void begin_at_classes(struct insp_typing *t)
+{
+	struct insp_chunk_iter it;
+	struct insp_chunk c;
+	bool any = false;
+
+	for (size_t i = 0; i < t->items.n; i++)
+		any |= ctype_of_class(t, (int64_t)i) != INSP_CTYPE_NONE;
+	if (!any || !t->type_of)
+		return;
+	insp_chunks_each (t->snapshot->chunks, it, c) {
+		uint32_t type = t->type_of[c.id] ? t->items.items[t->type_of[c.id] - 1].ctype
+						 : INSP_CTYPE_NONE;
+
+		if (type != INSP_CTYPE_NONE)
+			insp_spread_chunk(t->spread, &c, type);
+	}
+}
+
+static void begin_at_variables(struct insp_typing *t)
+{
+	const struct insp_threads *threads = &t->snapshot->threads;
+	size_t n;
+	const struct insp_variable *v = insp_ctypes_variables(t->ctypes, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		if (!v[i].thread_local_)
+			insp_spread_object(t->spread, v[i].addr, v[i].type);
+		for (size_t k = 0; v[i].thread_local_ && k < threads->n; k++)
+			if (threads->items[k].fs_base)
+				insp_spread_object(t->spread, threads->items[k].fs_base + v[i].addr,
+						   v[i].type);
+	}
+	for (size_t k = 0; k < threads->n && !insp_interrupted(); k++)
+		insp_symbols_locals(t->symbols, &threads->items[k], on_local, t);
+}
+
+static int spread(struct insp_typing *t, struct insp_error *err)
+{
+	int rc;
+
+	if (t->asked)
+		return 0;
+	t->asked = true;
+	if (!t->symbols || !t->snapshot->pointers || !t->snapshot->chunks->n)
+		return 0;
+	rc = insp_symbols_ctypes(t->symbols, &t->ctypes, err);
+	if (rc || !t->ctypes)
+		return rc;
+	t->source = (struct insp_spread_source){get_ctype, class_of, t};
+	rc = insp_spread_create(t->snapshot, &t->source, &t->spread, err);
+	if (rc)
+		return rc;
+	begin_at_classes(t);
+	begin_at_variables(t);
+	rc = insp_spread_run(t->spread, err);
+	if (rc) {
+		insp_spread_destroy(t->spread);
+		t->spread = NULL;
+	}
+	return rc;
+}
+
+/* What is known by the bytes or the size, or better, by debug info. */
+static uint32_t choose(struct insp_typing *t, uint32_t type, uint32_t id)
+{
+	enum insp_type_source source = t->items.items[type].source;
+	enum insp_ctype_kind kind;
+	enum insp_fit fit;
+	uint32_t ctype;
+
+	if (source == INSP_TYPE_VTABLE || !t->spread ||
+	    !insp_spread_of(t->spread, id, &ctype, &fit))
+		return type;
+	kind = insp_ctypes_get(t->ctypes, ctype)->kind;
+	if (source == INSP_TYPE_TEXT && (kind == INSP_CTYPE_BYTES || fit > INSP_FIT_ARRAY ||
+					 (kind == INSP_CTYPE_COMPOUND && fit == INSP_FIT_ARRAY)))
+		return type; /* what is only likely */
+	return type_of_debug_info(t, ctype, fit);
+}
+
+static int choose_all(struct insp_typing *t, struct insp_error *err)
+{
+	int rc = spread(t, err);
+
+	for (size_t id = 0; !rc && t->spread && id < t->snapshot->chunks->n; id++)
+		if (t->type_of[id])
+			t->type_of[id] = choose(t, t->type_of[id] - 1, (uint32_t)id) + 1;
+	if (!rc && t->failed)
+		rc = insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
+	return rc;
+}
+
 int insp_typing_create(const struct insp_context *ctx, bool all, struct insp_typing **ret,
 		      struct insp_error *err)
 {
@@ -275,6 +353,8 @@ int insp_typing_create(const struct insp_context *ctx, bool all, struct insp_typ
 	if (t->failed)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
 	rc = all ? look_at_all(t, err) : 0;
+	if (!rc && all)
+		rc = choose_all(t, err);
 	if (!rc)
 		*ret = t;
 	return rc;
@@ -285,16 +365,22 @@ bool insp_typing_have_bytes(const struct insp_typing *types)
 	return types->space != NULL;
 }
 
+bool insp_typing_have_debug_info(const struct insp_typing *types)
+{
+	return types->ctypes != NULL;
+}
+
 uint32_t insp_typing_of(struct insp_typing *types, const struct insp_chunk *chunk)
 {
 	uint8_t bytes[LOOK_BYTES];
 	size_t n = look_bytes(chunk);
+	bool have;
 
 	if (types->type_of && types->type_of[chunk->id])
 		return types->type_of[chunk->id] - 1;
-	if (!types->space || insp_space_read(types->space, chunk->mem, bytes, n))
-		return classify(types, chunk, NULL, 0);
-	return classify(types, chunk, bytes, n);
+	(void)spread(types, NULL); /* without it, the rest still holds */
+	have = types->space && !insp_space_read(types->space, chunk->mem, bytes, n);
+	return choose(types, classify(types, chunk, have ? bytes : NULL, have ? n : 0), chunk->id);
 }
 
 uint32_t insp_typing_count(const struct insp_typing *types)
@@ -314,10 +400,45 @@ enum insp_type_source insp_typing_source(const struct insp_typing *types, uint32
 
 const char *insp_type_source_key(enum insp_type_source source)
 {
-	static const char *const keys[INSP_N_TYPE_SOURCES] = {
-		[INSP_TYPE_VTABLE] = "vtable", [INSP_TYPE_TEXT] = "text", [INSP_TYPE_SIZE] = "size"};
+	static const char *const keys[INSP_N_TYPE_SOURCES] = {[INSP_TYPE_VTABLE] = "vtable",
+							      [INSP_TYPE_DEBUG] = "debug_info",
+							      [INSP_TYPE_TEXT] = "text",
+							      [INSP_TYPE_SIZE] = "size"};
 
 	return source < INSP_N_TYPE_SOURCES ? keys[source] : "?";
+}
+
+bool insp_typing_debug(struct insp_typing *types, const struct insp_chunk *chunk,
+		       enum insp_fit *ret_fit, const char **ret_other)
+{
+	uint32_t type = insp_typing_of(types, chunk), ctype, other;
+
+	if (types->items.items[type].source != INSP_TYPE_DEBUG ||
+	    !insp_spread_of(types->spread, chunk->id, &ctype, ret_fit))
+		return false;
+	other = insp_spread_other(types->spread, chunk->id);
+	*ret_other = other == INSP_CTYPE_NONE ? NULL : insp_ctypes_get(types->ctypes, other)->name;
+	return true;
+}
+
+const char *insp_typing_member(struct insp_typing *types, const struct insp_chunk *chunk,
+			       uint64_t offset)
+{
+	const struct type *type = &types->items.items[insp_typing_of(types, chunk)];
+	const char *member;
+	enum insp_fit fit;
+	uint32_t ctype;
+	uint64_t size;
+
+	if (!types->spread ||
+	    (type->source != INSP_TYPE_DEBUG && type->source != INSP_TYPE_VTABLE) ||
+	    !insp_spread_of(types->spread, chunk->id, &ctype, &fit) || fit >= INSP_FIT_OPAQUE)
+		return NULL;
+	size = insp_ctypes_get(types->ctypes, ctype)->size_bytes;
+	if (fit != INSP_FIT_ARRAY)
+		return insp_ctypes_member(types->ctypes, types->pool, ctype, offset);
+	member = insp_ctypes_member(types->ctypes, types->pool, ctype, offset % size);
+	return insp_pool_printf(types->pool, "[%" PRIu64 "]%s", offset / size, member);
 }
 
 const char *insp_typing_preview(struct insp_typing *types, const struct insp_chunk *chunk)
@@ -329,16 +450,12 @@ const char *insp_typing_preview(struct insp_typing *types, const struct insp_chu
 
 	if (!types->space || insp_space_read(types->space, chunk->mem, bytes, n))
 		return NULL;
-	text = text_length(bytes, n);
-	if (text) {
-		insp_str_addc(&s, '"');
-		for (size_t i = 0; i < text && i < 40; i++)
-			insp_str_addc(&s, bytes[i] < 0x20 ? ' ' : (char)bytes[i]);
-		insp_str_add(&s, text > 40 || text == n ? "...\"" : "\"");
-	} else {
+	text = insp_text_length(bytes, n);
+	if (text)
+		insp_text_quote(&s, bytes, text, 40, text < n);
+	else
 		for (size_t i = 0; i < n && i < 16; i++)
 			insp_str_addf(&s, "%02x%s", bytes[i], i % 4 == 3 && i + 1 < 16 ? " " : "");
-	}
 	copy = insp_pool_strdup(types->pool, insp_str_text(&s));
 	insp_str_deinit(&s);
 	return copy;

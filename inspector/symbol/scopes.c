@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "symbol/symbols_priv.h"
+#include "symbol/ctypes_priv.h"
 
 #define DEPTH_MAX 64		 /* of blocks inside a function, namespaces around it */
 #define CHILDREN_MAX 4000000	 /* of one unit: against loops in broken DWARF */
@@ -320,4 +320,22 @@ size_t insp_dwarf_calls(struct insp_dwarf *dw, uint64_t addr, struct insp_call c
 	}
 	calls[n].function = function_name(&function);
 	return n + 1;
+}
+
+Dwarf *insp_dwarf_handle(struct insp_dwarf *dw, uint64_t *ret_bias)
+{
+	*ret_bias = dw->bias;
+	return dw->dwarf;
+}
+
+bool insp_dwarf_function(struct insp_dwarf *dw, uint64_t addr, Dwarf_Die *ret, uint64_t *ret_addr)
+{
+	struct unit *unit = find_unit(dw, addr - dw->bias);
+	const struct range *r = unit ? ranges_find(&unit->functions, addr - dw->bias) : NULL;
+
+	if (!r)
+		return false;
+	*ret = r->die;
+	*ret_addr = addr - dw->bias;
+	return true;
 }

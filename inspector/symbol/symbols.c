@@ -33,6 +33,7 @@ struct insp_symbols {
 	struct insp_space *space;	   /* made when memory is read */
 	Dwfl *dwfl;
 	Dwfl_Callbacks callbacks;
+	struct insp_ctypes *ctypes;
 	char *name; /* what insp_symbols_at returned last */
 	void *slot;
 };
@@ -163,6 +164,7 @@ void insp_symbols_destroy(struct insp_symbols *s)
 {
 	if (!s)
 		return;
+	insp_ctypes_destroy(s->ctypes);
 	for (size_t i = 0; s->items && i < s->modules->n; i++) {
 		insp_dwarf_destroy(s->items[i].dwarf);
 		insp_vec_free(&s->items[i].symtab);
@@ -193,7 +195,23 @@ void **insp_symbols_slot(struct insp_symbols *s)
 	return &s->slot;
 }
 
-static struct insp_symbols_module *module_at(struct insp_symbols *s, uint64_t addr)
+const struct insp_regions *insp_symbols_regions(const struct insp_symbols *s)
+{
+	return s->regions;
+}
+
+struct insp_ctypes **insp_symbols_ctypes_slot(struct insp_symbols *s)
+{
+	return &s->ctypes;
+}
+
+struct insp_symbols_module *insp_symbols_items(struct insp_symbols *s, size_t *ret_n)
+{
+	*ret_n = s->modules->n;
+	return s->items;
+}
+
+struct insp_symbols_module *insp_symbols_module_at(struct insp_symbols *s, uint64_t addr)
 {
 	const struct insp_module *m = insp_modules_find(s->modules, addr);
 
@@ -207,7 +225,7 @@ static const struct insp_symtab *symtab_of(struct insp_symbols_module *m)
 	return &m->symtab;
 }
 
-static struct insp_dwarf *dwarf_of(struct insp_symbols_module *m)
+struct insp_dwarf *insp_module_dwarf(struct insp_symbols_module *m)
 {
 	Dwarf_Addr bias;
 	Dwarf *dwarf;
@@ -223,7 +241,7 @@ static struct insp_dwarf *dwarf_of(struct insp_symbols_module *m)
 
 int insp_symbols_at(struct insp_symbols *s, uint64_t addr, struct insp_symbol *ret)
 {
-	struct insp_symbols_module *m = module_at(s, addr);
+	struct insp_symbols_module *m = insp_symbols_module_at(s, addr);
 	const struct insp_sym *sym = m ? insp_symtab_at(symtab_of(m), addr) : NULL;
 
 	if (!sym)
@@ -268,7 +286,7 @@ int insp_symbols_member(struct insp_symbols *s, const char *module, const char *
 
 		if (module && strcmp(insp_module_basename(m->module), module))
 			continue;
-		dw = dwarf_of(m);
+		dw = insp_module_dwarf(m);
 		/* What people ask for here are nearly always malloc's own structs. */
 		sym = dw ? insp_symtab_find(symtab_of(m), "malloc") : NULL;
 		types = dw ? insp_dwarf_types(dw, sym ? sym->start : 0) : NULL;
@@ -304,7 +322,7 @@ int insp_symbols_frames(struct insp_symbols *s, struct insp_pool *pool, uint64_t
 	/* A return address may be the first byte of the next function. */
 	uint64_t addr = is_activation || !pc ? pc : pc - 1;
 	struct insp_frame like = {.pc = pc, .sp = sp, .flags = flags};
-	struct insp_symbols_module *m = module_at(s, addr);
+	struct insp_symbols_module *m = insp_symbols_module_at(s, addr);
 	struct insp_call calls[INSP_CALLS_MAX] = {{0}};
 	struct insp_symbol symbol;
 	struct insp_dwarf *dw;
@@ -317,7 +335,7 @@ int insp_symbols_frames(struct insp_symbols *s, struct insp_pool *pool, uint64_t
 		return add_frame(pool, &like, &calls[0], frames);
 	like.module = m->module->path;
 	like.module_offset = pc - m->module->bias;
-	dw = dwarf_of(m);
+	dw = insp_module_dwarf(m);
 	if (dw)
 		n = insp_dwarf_calls(dw, addr, calls);
 	for (size_t i = 0; i + 1 < n && !rc; i++) {
@@ -341,7 +359,7 @@ const char *insp_symbols_quality(struct insp_symbols *s, const struct insp_modul
 	GElf_Sym sym;
 	GElf_Addr addr;
 
-	if (dwarf_of(m))
+	if (insp_module_dwarf(m))
 		return "dwarf";
 	if (!symtab_of(m)->n)
 		return "none";
@@ -409,7 +427,7 @@ static bool read_file(struct insp_symbols_module *m, uint64_t addr, void *buf, s
 
 int insp_symbols_read(struct insp_symbols *s, uint64_t addr, void *buf, size_t size_bytes)
 {
-	struct insp_symbols_module *m = module_at(s, addr);
+	struct insp_symbols_module *m = insp_symbols_module_at(s, addr);
 
 	if (m && read_file(m, addr, buf, size_bytes))
 		return 0;

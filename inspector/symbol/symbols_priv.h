@@ -7,6 +7,7 @@
  *     fde_table.c    unwind rules, sorted, for modules without such a table
  *     scopes.c       DWARF: pc -> compilation unit -> function -> inlined calls -> lines
  *     dwarf_types.c  DWARF: struct -> member -> offset
+ *     ctypes.c, ...  DWARF: types and variables, see ctypes_priv.h
  *     modules.c      mappings -> modules
  *     demangle.c     mangled names -> names
  */
@@ -64,6 +65,16 @@ struct insp_symbols_module {
 	struct insp_dwarf *dwarf;
 	bool dwarf_tried;
 };
+
+/* symbols.c */
+struct insp_ctypes;
+struct insp_symbols_module *insp_symbols_items(struct insp_symbols *symbols, size_t *ret_n);
+struct insp_symbols_module *insp_symbols_module_at(struct insp_symbols *symbols, uint64_t addr);
+const struct insp_regions *insp_symbols_regions(const struct insp_symbols *symbols);
+struct insp_ctypes **insp_symbols_ctypes_slot(struct insp_symbols *symbols);
+struct insp_dwarf *insp_module_dwarf(struct insp_symbols_module *module); /* NULL: no debug info */
+/* ctypes.c; accepts NULL */
+void insp_ctypes_destroy(struct insp_ctypes *types);
 
 /* symtab.c */
 void insp_symtab_load(struct insp_symtab *symtab, Dwfl_Module *dwfl);

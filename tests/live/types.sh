@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# types.sh: types by debug info and by vtables, on victims that know how many of each they have.
+
+. "$(dirname "$0")/lib.sh"
+need jq
+
+# Without the bytes, that something is text is not known, and char * leads to char[].
+known='[.types[] | select((.source == "debug_info" and .type != "char[]") or .source == "vtable") | {(.type): .count}] | add'
+
+# same_types WHAT TARGET: types says of the target just what the victim does
+same_types()
+{
+	mi types --limit 0 --format json "$2"
+	check "$1: ends well" [ "$RC" = 0 ]
+	check "$1: type by type" [ "$(jq -cS "$known" "$T/out")" = "$(jq -cS .types <<<"$TRUTH")" ]
+	check "$1: coverage adds up" json '([.coverage[].bytes] | add) == ([.types[].bytes] | add)'
+}
+
+for variant in types types-optimised; do
+	victim $variant
+	same_types "$variant" "$PID"
+	check "$variant: texts" json '[.types[] | select(.source == "text") | .count] | add >= 100'
+	check "$variant: what void * points at has its size" json '.types | any(.source == "size" and .type == "912 bytes")'
+	mi core -o "$T/core" "$PID"
+	same_types "$variant, core" "$T/core"
+	mi save -o "$T/saved.mi" "$PID"
+	same_types "$variant, saved without the bytes" "$T/saved.mi"
+	check "$variant goes on" alive
+done
+
+victim leaks_cxx
+mi types --limit 0 --format json "$PID"
+check "C++: objects behind std::unique_ptr in a vector" json '.types | any(.type == "std::unique_ptr<shop::Item, std::default_delete<shop::Item> >[]" and .count == 1)'
+check "C++: nodes of a map" json '[.types[] | select(.type | startswith("std::_Rb_tree_node<std::pair<int const, std::string")) | .count] == [40]'
+check "C++: nodes of a hash table" json '[.types[] | select((.type | startswith("std::__detail::_Hash_node<")) and (.type | endswith(">"))) | .count] == [20]'
+check "C++: nodes of a list" json '[.types[] | select(.type | startswith("std::_List_node<std::shared_ptr<shop::Record")) | .count] == [10]'
+check "C++: classes" json "[.types[] | select(.type == \"shop::Book\" and .source == \"vtable\") | .count] == [$(truth books)]"
+check "C++ goes on" alive
+
+# Without debug info, but with the symbols of its tables.
+if command -v strip >/dev/null 2>&1; then
+	mkdir "$T/stripped"
+	strip --strip-debug -o "$T/stripped/leaks_cxx" "$VICTIMS/leaks_cxx"
+	VICTIMS=$T/stripped
+	victim leaks_cxx
+	mi types --limit 0 --format json "$PID"
+	check "stripped: classes" json "[.types[] | select(.type == \"shop::Book\" and .source == \"vtable\") | .count] == [$(truth books)]"
+	check "stripped: nothing by debug info of its own" json '[.types[] | select(.source == "debug_info" and (.type | test("shop|std::")))] == []'
+	check "stripped goes on" alive
+else
+	skip 'stripped' 'strip is not installed'
+fi
+finish
