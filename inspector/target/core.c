@@ -3,8 +3,8 @@
  * core: a core file as a target. Written by the kernel, by gcore or by ourselves; perhaps
  * compressed as systemd-coredump stores them, perhaps cut short.
  *
- * The file is mapped, never read as a whole: opening costs its program headers. What the core
- * leaves out (text of libraries, by the default coredump_filter) is taken from the files that
+ * The file is never read as a whole: opening costs its program headers and notes (base/source.h tells
+ * why it is not mapped either). What the core leaves out (text of libraries, by the default coredump_filter) is taken from the files that
  * NT_FILE names, if the first page says that they are still the same files.
  *
  * Three kinds of missing bytes are told apart:
@@ -21,13 +21,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/procfs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/pool.h"
+#include "base/source.h"
 #include "base/str.h"
 #include "base/vec.h"
 #include "target/core_unpack.h"
@@ -39,6 +39,7 @@
 #define MAX_FILES      (1u << 20)
 #define MAX_FILES_TOLD 10000 /* each is looked for among all mappings */
 #define MAX_THREADS    (1u << 18)
+#define AUXV_MAX       4096u
 #define DEFAULT_STACK  (64u << 10)
 
 struct segment {
@@ -54,14 +55,14 @@ struct mapped_file {
 
 struct core {
 	struct insp_pool *pool;
-	const uint8_t *map;
-	uint64_t size; /* of the file */
+	struct insp_source source;
 	INSP_VEC(struct segment) segments; /* sorted by start */
 	INSP_VEC(struct mapped_file) files; /* sorted by start */
 	struct insp_regions regions;
 	struct insp_threads threads;
 	const char *cmdline, *exe;
-	uint64_t auxv, auxv_bytes; /* offset in the file */
+	uint8_t *auxv;
+	uint64_t auxv_bytes;
 	bool truncated;
 };
 
@@ -72,14 +73,6 @@ static bool core_claims(const char *spec)
 	return stat(spec, &st) == 0 && S_ISREG(st.st_mode) && insp_core_is_one(spec);
 }
 
-/* A piece of the file, or NULL when it does not lie inside. */
-static const void *piece(const struct core *c, uint64_t offset, uint64_t size_bytes)
-{
-	if (offset > c->size || size_bytes > c->size - offset)
-		return NULL;
-	return c->map + offset;
-}
-
 static int fail_cut(const char *what, const char *spec, struct insp_error *err)
 {
 	return insp_fail(err, INSP_E_CORRUPT, "core '%s': %s lies beyond the end of the file", spec,
@@ -87,15 +80,16 @@ static int fail_cut(const char *what, const char *spec, struct insp_error *err)
 }
 
 /* NT_PRSTATUS: one thread with its registers, in the kernel's order. */
-static int add_thread(struct core *c, const uint8_t *desc, size_t n)
+static int add_thread(struct core *c, uint64_t at, size_t n)
 {
 	struct elf_prstatus st;
 	struct insp_thread *t;
 	struct user_regs_struct regs;
 
-	if (n < sizeof(st) || c->threads.n >= MAX_THREADS)
-		return 0; /* another architecture's: no registers rather than wrong ones */
-	memcpy(&st, desc, sizeof(st));
+	/* Another size is another architecture's: no registers rather than wrong ones. */
+	if (n < sizeof(st) || c->threads.n >= MAX_THREADS ||
+	    insp_source_read(&c->source, at, &st, sizeof(st)) != sizeof(st))
+		return 0;
 	t = insp_vec_push(&c->threads);
 	if (!t)
 		return INSP_E_NOMEM;
@@ -109,28 +103,24 @@ static int add_thread(struct core *c, const uint8_t *desc, size_t n)
 	return 0;
 }
 
-static int read_psinfo(struct core *c, struct insp_target *target, const uint8_t *desc, size_t n)
+static int read_psinfo(struct core *c, struct insp_target *target, uint64_t at, size_t n)
 {
 	struct elf_prpsinfo ps;
 
-	if (n < sizeof(ps))
+	if (n < sizeof(ps) || insp_source_read(&c->source, at, &ps, sizeof(ps)) != sizeof(ps))
 		return 0;
-	memcpy(&ps, desc, sizeof(ps));
 	target->pid = target->ns_pid = ps.pr_pid;
 	snprintf(target->comm, sizeof(target->comm), "%.*s", (int)sizeof(ps.pr_fname), ps.pr_fname);
 	c->cmdline = insp_pool_strndup(c->pool, ps.pr_psargs, sizeof(ps.pr_psargs));
 	return c->cmdline ? 0 : INSP_E_NOMEM;
 }
 
-/* NT_FILE: count, page size, count times {start, end, offset in pages}, then the names. */
-static int read_files(struct core *c, const uint8_t *desc, size_t n)
+static int add_files(struct core *c, const uint8_t *desc, size_t n)
 {
 	static const char gone[] = " (deleted)";
 	uint64_t head[2], entry[3];
 	const char *names, *end = (const char *)desc + n;
 
-	if (n < sizeof(head))
-		return 0;
 	memcpy(head, desc, sizeof(head));
 	if (head[0] > MAX_FILES || head[0] > (n - sizeof(head)) / sizeof(entry) || !head[1])
 		return 0;
@@ -156,44 +146,88 @@ static int read_files(struct core *c, const uint8_t *desc, size_t n)
 	return 0;
 }
 
-static int read_note(struct core *c, struct insp_target *target, uint32_t type, const uint8_t *desc,
-		     size_t n)
+/* NT_FILE: count, page size, count times {start, end, offset in pages}, then the names. */
+static int read_files(struct core *c, uint64_t at, size_t n)
+{
+	uint8_t *desc = n >= 2 * sizeof(uint64_t) ? malloc(n) : NULL;
+	int rc = 0;
+
+	if (desc && insp_source_read(&c->source, at, desc, n) == n)
+		rc = add_files(c, desc, n);
+	else if (!desc && n >= 2 * sizeof(uint64_t))
+		rc = INSP_E_NOMEM;
+	free(desc);
+	return rc;
+}
+
+static int read_auxv(struct core *c, uint64_t at, size_t n)
+{
+	if (n > AUXV_MAX)
+		return 0;
+	c->auxv = insp_pool_alloc(c->pool, n + 1);
+	if (!c->auxv)
+		return INSP_E_NOMEM;
+	c->auxv_bytes = insp_source_read(&c->source, at, c->auxv, n);
+	return 0;
+}
+
+static int read_note(struct core *c, struct insp_target *target, uint32_t type, uint64_t at, size_t n)
 {
 	switch (type) {
 	case NT_PRSTATUS:
-		return add_thread(c, desc, n);
+		return add_thread(c, at, n);
 	case NT_PRPSINFO:
-		return read_psinfo(c, target, desc, n);
+		return read_psinfo(c, target, at, n);
 	case NT_FILE:
-		return read_files(c, desc, n);
+		return read_files(c, at, n);
 	case NT_AUXV:
-		c->auxv = (uint64_t)(desc - c->map);
-		c->auxv_bytes = n < 4096 ? n : 0;
-		return 0;
+		return read_auxv(c, at, n);
 	default:
 		return 0;
 	}
 }
 
+/* A part of the file, so that notes, which are small and may be many, do not cost a call each. */
+struct window {
+	uint64_t offset;
+	size_t n;
+	uint8_t bytes[32 << 10];
+};
+
+static const uint8_t *look(const struct core *c, struct window *w, uint64_t offset, size_t n)
+{
+	if (offset < w->offset || offset - w->offset > w->n || n > w->n - (offset - w->offset)) {
+		w->offset = offset;
+		w->n = insp_source_read(&c->source, offset, w->bytes, sizeof(w->bytes));
+	}
+	return n <= w->n - (offset - w->offset) ? w->bytes + (offset - w->offset) : NULL;
+}
+
 static int read_notes(struct core *c, struct insp_target *target, const Elf64_Phdr *ph,
 		      struct insp_error *err)
 {
+	static const char name[] = "CORE";
 	uint64_t at = ph->p_offset, end = ph->p_offset + ph->p_filesz;
+	struct window w = {0};
 
-	if (end < at || end > c->size)
+	if (end < at || end > c->source.size_bytes)
 		return fail_cut("the note segment", target->spec, err);
 	while (end - at >= sizeof(Elf64_Nhdr)) {
+		const uint8_t *p = look(c, &w, at, sizeof(Elf64_Nhdr));
 		Elf64_Nhdr nh;
 		uint64_t name_at = at + sizeof(nh), desc_at, next;
 		int rc;
 
-		memcpy(&nh, c->map + at, sizeof(nh));
+		if (!p)
+			break;
+		memcpy(&nh, p, sizeof(nh));
 		desc_at = name_at + (((uint64_t)nh.n_namesz + 3) & ~UINT64_C(3));
 		next = desc_at + (((uint64_t)nh.n_descsz + 3) & ~UINT64_C(3));
 		if (desc_at > end || desc_at + nh.n_descsz > end)
 			break;
-		if (nh.n_namesz == 5 && !memcmp(c->map + name_at, "CORE", 5)) {
-			rc = read_note(c, target, nh.n_type, c->map + desc_at, nh.n_descsz);
+		p = nh.n_namesz == sizeof(name) ? look(c, &w, name_at, sizeof(name)) : NULL;
+		if (p && !memcmp(p, name, sizeof(name))) {
+			rc = read_note(c, target, nh.n_type, desc_at, nh.n_descsz);
 			if (rc)
 				return insp_fail(err, rc, "out of memory for the notes of the core");
 		}
@@ -220,10 +254,10 @@ static int add_segment(struct core *c, const Elf64_Phdr *ph, struct insp_error *
 	s->end = end;
 	s->offset = ph->p_offset;
 	s->filesz = ph->p_filesz < ph->p_memsz ? ph->p_filesz : ph->p_memsz;
-	if (s->offset > c->size)
-		s->offset = c->size;
-	if (s->filesz > c->size - s->offset) {
-		s->filesz = (c->size - s->offset) & ~(uint64_t)(PAGE - 1);
+	if (s->offset > c->source.size_bytes)
+		s->offset = c->source.size_bytes;
+	if (s->filesz > c->source.size_bytes - s->offset) {
+		s->filesz = (c->source.size_bytes - s->offset) & ~(uint64_t)(PAGE - 1);
 		c->truncated = true;
 	}
 	r->start = s->start;
@@ -379,41 +413,59 @@ static void find_exe(struct core *c)
 			c->exe = c->files.items[i].name;
 }
 
-static int parse(struct core *c, struct insp_target *target, struct insp_error *err)
+/* The table of segments, gives. */
+static int read_table(const struct core *c, const struct insp_target *target, Elf64_Phdr **ret, uint64_t *ret_n,
+		      struct insp_error *err)
 {
-	const Elf64_Ehdr *eh = piece(c, 0, sizeof(*eh));
-	uint64_t phnum;
+	uint64_t size_bytes = c->source.size_bytes, n;
+	Elf64_Phdr *table;
+	Elf64_Ehdr eh;
 
-	if (!eh || memcmp(eh->e_ident, ELFMAG, SELFMAG) != 0 || eh->e_type != ET_CORE)
+	if (insp_source_read(&c->source, 0, &eh, sizeof(eh)) != sizeof(eh) ||
+	    memcmp(eh.e_ident, ELFMAG, SELFMAG) != 0 || eh.e_type != ET_CORE)
 		return insp_fail(err, INSP_E_CORRUPT, "'%s' is not a core file", target->spec);
-	if (eh->e_ident[EI_CLASS] != ELFCLASS64 || eh->e_machine != EM_X86_64 ||
-	    eh->e_phentsize != sizeof(Elf64_Phdr))
+	if (eh.e_ident[EI_CLASS] != ELFCLASS64 || eh.e_machine != EM_X86_64 ||
+	    eh.e_phentsize != sizeof(Elf64_Phdr))
 		return insp_fail(err, INSP_E_UNSUPPORTED,
 				 "core '%s' is of another architecture: only x86-64 is understood",
 				 target->spec);
-	phnum = eh->e_phnum;
-	if (phnum == PN_XNUM) {
-		const Elf64_Shdr *sh = piece(c, eh->e_shoff, sizeof(*sh));
+	n = eh.e_phnum;
+	if (n == PN_XNUM) {
+		Elf64_Shdr sh;
 
-		if (!sh)
+		if (insp_source_read(&c->source, eh.e_shoff, &sh, sizeof(sh)) != sizeof(sh))
 			return fail_cut("the section header", target->spec, err);
-		phnum = sh->sh_info;
+		n = sh.sh_info;
 	}
-	if (phnum > MAX_SEGMENTS || !piece(c, eh->e_phoff, phnum * sizeof(Elf64_Phdr)))
+	if (n > MAX_SEGMENTS || eh.e_phoff > size_bytes || n > (size_bytes - eh.e_phoff) / sizeof(*table))
 		return fail_cut("the table of segments", target->spec, err);
-	for (int pass = 0; pass < 2; pass++)
-		for (uint64_t i = 0; i < phnum; i++) {
-			Elf64_Phdr ph;
-			int rc = 0;
+	table = malloc((n + 1) * sizeof(*table));
+	if (!table)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the segments of the core");
+	if (insp_source_read(&c->source, eh.e_phoff, table, n * sizeof(*table)) != n * sizeof(*table)) {
+		free(table);
+		return fail_cut("the table of segments", target->spec, err);
+	}
+	*ret = table;
+	*ret_n = n;
+	return 0;
+}
 
-			memcpy(&ph, c->map + eh->e_phoff + i * sizeof(ph), sizeof(ph));
-			if (pass == 0 && ph.p_type == PT_NOTE)
-				rc = read_notes(c, target, &ph, err);
-			else if (pass == 1 && ph.p_type == PT_LOAD)
-				rc = add_segment(c, &ph, err);
-			if (rc)
-				return rc;
-		}
+static int parse(struct core *c, struct insp_target *target, struct insp_error *err)
+{
+	Elf64_Phdr *table = NULL;
+	uint64_t n = 0;
+	int rc = read_table(c, target, &table, &n, err);
+
+	for (uint64_t i = 0; i < n && !rc; i++)
+		if (table[i].p_type == PT_NOTE)
+			rc = read_notes(c, target, &table[i], err);
+	for (uint64_t i = 0; i < n && !rc; i++)
+		if (table[i].p_type == PT_LOAD)
+			rc = add_segment(c, &table[i], err);
+	free(table);
+	if (rc)
+		return rc;
 	if (!c->regions.n)
 		return insp_fail(err, INSP_E_CORRUPT, "core '%s' holds no memory", target->spec);
 	sort_segments(c);
@@ -439,7 +491,7 @@ static bool same_file(const struct core *c, const char *name, int fd)
 	for (size_t i = 0; i < c->files.n; i++) {
 		const struct mapped_file *f = &c->files.items[i];
 		const struct segment *s;
-		uint8_t page[PAGE];
+		uint8_t page[PAGE], kept[PAGE];
 		ssize_t n;
 
 		if (f->offset || strcmp(f->name, name) != 0)
@@ -448,7 +500,10 @@ static bool same_file(const struct core *c, const char *name, int fd)
 		if (!s || f->start - s->start + PAGE > s->filesz)
 			continue;
 		n = pread(fd, page, sizeof(page), 0);
-		return n > 0 && !memcmp(page, c->map + s->offset + (f->start - s->start), (size_t)n);
+		return n > 0 &&
+		       insp_source_read(&c->source, s->offset + (f->start - s->start), kept, (size_t)n) ==
+			       (size_t)n &&
+		       !memcmp(page, kept, (size_t)n);
 	}
 	return true;
 }
@@ -498,7 +553,6 @@ static void tell_files(const struct core *c, const struct insp_target *target)
 static int core_open(struct insp_target *target, const char *spec, struct insp_error *err)
 {
 	struct core *c = calloc(1, sizeof(*c));
-	struct stat st;
 	int fd, rc;
 
 	target->priv = c;
@@ -507,18 +561,9 @@ static int core_open(struct insp_target *target, const char *spec, struct insp_e
 	fd = insp_core_open_file(spec, err);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st)) {
-		rc = insp_fail_errno(err, INSP_E_IO, errno, "core '%s'", spec);
-		(void)close(fd);
+	rc = insp_source_init(&c->source, fd, spec, err);
+	if (rc)
 		return rc;
-	}
-	c->size = (uint64_t)st.st_size;
-	c->map = c->size ? mmap(NULL, c->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-	(void)close(fd);
-	if (c->map == MAP_FAILED) {
-		c->map = NULL;
-		return insp_fail(err, INSP_E_IO, "core '%s' cannot be mapped", spec);
-	}
 	rc = parse(c, target, err);
 	if (rc)
 		return rc;
@@ -535,8 +580,7 @@ static void core_close(struct insp_target *target)
 
 	if (!c)
 		return;
-	if (c->map)
-		munmap((void *)c->map, c->size);
+	insp_source_deinit(&c->source);
 	insp_vec_free(&c->segments);
 	insp_vec_free(&c->files);
 	insp_vec_free(&c->regions);
@@ -553,6 +597,7 @@ static size_t core_read(struct insp_target *target, uint64_t addr, void *buf, si
 	while (done < size_bytes) {
 		const struct segment *s = segment_at(c, addr + done);
 		uint64_t off, n;
+		size_t got;
 
 		if (!s)
 			break;
@@ -562,8 +607,10 @@ static size_t core_read(struct insp_target *target, uint64_t addr, void *buf, si
 		n = s->filesz - off;
 		if (n > size_bytes - done)
 			n = size_bytes - done;
-		memcpy((uint8_t *)buf + done, c->map + s->offset + off, n);
-		done += n;
+		got = insp_source_read(&c->source, s->offset + off, (uint8_t *)buf + done, n);
+		done += got;
+		if (got < n)
+			break;
 	}
 	return done;
 }
@@ -625,11 +672,11 @@ static int fill_stack(const struct core *c, struct insp_pool *pool, struct insp_
 	n = s->filesz - (from - s->start);
 	if (n > DEFAULT_STACK)
 		n = DEFAULT_STACK;
-	t->stack_bytes = insp_pool_memdup(pool, c->map + s->offset + (from - s->start), n);
+	t->stack_bytes = insp_pool_alloc(pool, n);
 	if (!t->stack_bytes)
 		return INSP_E_NOMEM;
 	t->stack_addr = from;
-	t->stack_len = n;
+	t->stack_len = insp_source_read(&c->source, s->offset + (from - s->start), t->stack_bytes, n);
 	return 0;
 }
 
@@ -659,7 +706,7 @@ static void core_info(struct insp_target *target, struct insp_pool *pool,
 	ret->cmdline = insp_pool_strdup(pool, c->cmdline);
 	if (!c->auxv_bytes)
 		return;
-	ret->auxv = insp_pool_memdup(pool, c->map + c->auxv, c->auxv_bytes);
+	ret->auxv = insp_pool_memdup(pool, c->auxv, c->auxv_bytes);
 	ret->auxv_bytes = ret->auxv ? c->auxv_bytes : 0;
 }
 
