@@ -109,17 +109,20 @@ static bool has_allocator(const struct insp_snapshot *snapshot, const char *name
 	return false;
 }
 
-/* A runtime that makes mappings of its own, told by a module's file name or by its allocator. */
-static const char *runtime_hint(const struct insp_snapshot *snapshot)
+/* A runtime that makes mappings of its own, told by a module's file name or by its allocator: what a
+   mapping of so many bytes may be to it. */
+static const char *runtime_hint(const struct insp_snapshot *snapshot, uint64_t bytes)
 {
 	static const struct {
 		const char *part, *hint;
+		uint64_t step; /* its mappings are multiples of that; 0: not known */
 	} modules[] = {
 		{"libjvm.so", "the process runs a JVM: Java heap, metaspace or code cache"},
 		{"libnode", "the process runs V8: JavaScript heap or generated code"},
 		{"node", "the process runs V8: JavaScript heap or generated code"},
-		{"libpython", "the process runs CPython: arenas of its small-object allocator"},
-		{"python", "the process runs CPython: arenas of its small-object allocator"},
+		/* 256 KiB until 3.9, 1 MiB since: ARENA_BITS in Objects/obmalloc.c */
+		{"libpython", "the process runs CPython: arenas of its small-object allocator", 256 << 10},
+		{"python", "the process runs CPython: arenas of its small-object allocator", 256 << 10},
 		{"libruby", "the process runs Ruby: heap pages"},
 		{"libcoreclr.so", "the process runs .NET: its managed heap"},
 		{"libmono", "the process runs Mono: its managed heap"},
@@ -135,8 +138,8 @@ static const char *runtime_hint(const struct insp_snapshot *snapshot)
 	}
 	for (size_t k = 0; k < sizeof(modules) / sizeof(modules[0]); k++)
 		for (size_t i = 0; i < snapshot->modules.n; i++)
-			if (starts_with(insp_module_basename(&snapshot->modules.items[i]),
-					modules[k].part))
+			if (starts_with(insp_module_basename(&snapshot->modules.items[i]), modules[k].part) &&
+			    (!modules[k].step || bytes % modules[k].step == 0))
 				return modules[k].hint;
 	return NULL;
 }
@@ -188,7 +191,7 @@ const char *insp_book_hint(const struct insp_snapshot *snapshot, struct insp_poo
 		return "brk area, outside of what malloc uses";
 	if (r->name[0])
 		return r->name;
-	runtime = runtime_hint(snapshot);
+	runtime = runtime_hint(snapshot, end - start);
 	if (guard && !runtime)
 		return "begins above a guard page: a stack (coroutine, signal handler) or a guarded buffer";
 	if (!runtime && *kind == INSP_BOOK_JIT)
