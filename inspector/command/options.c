@@ -199,7 +199,7 @@ static int find_name(const struct insp_option_set *sets, size_t nsets, const cha
 	near = insp_nearest(typed, names, nnames);
 	if (near)
 		return insp_fail(err, INSP_E_USAGE, "no option '--%s': did you mean '--%s'?", typed, near);
-	return insp_fail(err, INSP_E_USAGE, "no option '--%s'", typed);
+	return insp_fail(err, INSP_E_USAGE, "no option '--%s': --help lists them", typed);
 }
 
 struct parse {
@@ -257,7 +257,7 @@ static int parse_letters(struct parse *p, struct insp_error *err)
 		int rc;
 
 		if (!f.option)
-			return insp_fail(err, INSP_E_USAGE, "no option '%s'", shown);
+			return insp_fail(err, INSP_E_USAGE, "no option '%s': --help lists them", shown);
 		flag = f.option->type == INSP_OPT_FLAG;
 		rc = store_found(p, &f, shown, !flag && s[1] ? s + 1 : NULL, err);
 		if (rc || !flag)

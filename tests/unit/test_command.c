@@ -232,7 +232,7 @@ static void parse__says_what_is_wrong(void **state)
 	expect_usage(f, "", "WHERE is missing: sample [options] WHERE");
 	expect_usage(f, "zz", "'zz' is not an address");
 	expect_usage(f, "10 --limt 3", "no option '--limt': did you mean '--limit'?");
-	expect_usage(f, "10 -z", "no option '-z'");
+	expect_usage(f, "10 -z", "no option '-z': --help lists them");
 	expect_usage(f, "10 --limit", "option '--limit' needs a value: ROWS");
 	expect_usage(f, "10 --limit x", "option '--limit': 'x' is not a whole number");
 	expect_usage(f, "10 --limit=-3", "not a whole number");
