@@ -21,7 +21,7 @@ MANDIR	:= $(PREFIX)/share/man
 
 PKGS	:= libdw libelf libunwind-ptrace libunwind-generic readline zlib libzstd liblz4 libxxhash
 # What only the tool links, for the layers in TOOL_ONLY: not the library, not the GDB plugin.
-TOOL_PKGS := sqlite3
+TOOL_PKGS := sqlite3 libmicrohttpd
 PKGS_OK	:= $(shell pkg-config --exists $(PKGS) $(TOOL_PKGS) 2>/dev/null && echo yes)
 CPPFLAGS += -D_GNU_SOURCE -DINSP_VERSION=\"$(VERSION)\" -Iinspector -Iinclude \
 	$(if $(PKGS_OK),$(shell pkg-config --cflags $(PKGS) $(TOOL_PKGS)))
@@ -39,9 +39,9 @@ SANFLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
 
 # The layers, lowest first: scripts/lint/layers.sh reads this line, too.
-LAYERS	:= base model target symbol stack heap site snapshot analysis report render watch command front record
+LAYERS	:= base model target symbol stack heap site snapshot analysis report render watch command front record serve
 # Those that the library and the GDB plugin go without. Their commands are X_TOOL rows of commands.def.
-TOOL_ONLY := record
+TOOL_ONLY := record serve
 sources_of = $(foreach l,$(1),$(sort $(wildcard inspector/$(l)/*.c)))
 SRCS	:= $(call sources_of,$(filter-out $(TOOL_ONLY),$(LAYERS)))
 TOOL_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(TOOL_ONLY)))

@@ -50,6 +50,7 @@ static const char *group_about(const char *group)
 		{"threads", "what they do and wait for"},
 		{"leaks", "who holds what, and what nobody holds"},
 		{"files", "snapshots: keep, look at, compare"},
+		{"watch", "over time"},
 		{"session", "several commands on one snapshot"},
 	};
 

@@ -20,6 +20,7 @@
 static struct {
 	pthread_mutex_t lock;
 	bool quiet, debug, terminal, color;
+	bool ended; /* no progress any more */
 	bool drawn; /* a progress line stands on the terminal */
 	uint64_t started_ns, last_ns;
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -49,7 +50,7 @@ static void progress(const char *phase, uint64_t part, uint64_t whole)
 {
 	uint64_t now = insp_now_ns();
 
-	if (state.quiet || now - state.started_ns < SILENT_NS ||
+	if (state.quiet || state.ended || now - state.started_ns < SILENT_NS ||
 	    now - state.last_ns < (state.terminal ? REDRAW_NS : LINE_EVERY_NS))
 		return;
 	state.last_ns = now;
@@ -102,6 +103,14 @@ void insp_progress_install(bool quiet, bool debug)
 	state.color = insp_terminal_color(STDERR_FILENO, "auto");
 	state.started_ns = insp_now_ns();
 	insp_log_set(on_log, NULL);
+}
+
+void insp_progress_end(void)
+{
+	pthread_mutex_lock(&state.lock);
+	wipe();
+	state.ended = true;
+	pthread_mutex_unlock(&state.lock);
 }
 
 void insp_progress_restart(void)

@@ -15,6 +15,8 @@
 void insp_progress_install(bool quiet, bool debug);
 /* A command starts: its progress is silent for a second. Ends the line that is being redrawn. */
 void insp_progress_restart(void);
+/* No progress from here on: nobody waits for a single thing. */
+void insp_progress_end(void);
 /* "meminspect: text" on stderr. */
 void insp_complain(const struct insp_error *err);
 

@@ -117,7 +117,7 @@ bool insp_session_gone(const struct insp_session *session)
 	       session->target->ops->gone(session->target);
 }
 
-static enum insp_capture_mode capture_mode(const char *name)
+enum insp_capture_mode insp_session_capture_mode(const char *name)
 {
 	static const struct {
 		const char *name;
@@ -171,7 +171,7 @@ static int session_take(struct insp_session *s, unsigned needs, const char *unwi
 		.on_memory = witness ? witness->on_memory : NULL,
 		.on_memory_ctx = witness ? witness->ctx : NULL,
 		.needs = needs & SNAPSHOT_NEEDS,
-		.mode = capture_mode(settings->capture),
+		.mode = insp_session_capture_mode(settings->capture),
 		.max_pause_ns = settings->max_pause_ns,
 		.allow_inject = settings->allow_inject,
 		.hold = s->hold,

@@ -46,6 +46,9 @@ struct insp_session {
 	insp_shell_fn shell;
 };
 
+/* Of a name as --capture takes it. */
+enum insp_capture_mode insp_session_capture_mode(const char *name);
+
 /* spec NULL: without a target. Gives; close accepts NULL and lets the target go. */
 int insp_session_open(const char *spec, const struct insp_settings *settings,
 		      struct insp_session **ret, struct insp_error *err) insp_must_check;

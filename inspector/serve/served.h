@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * served: a process that is served: found, followed over restarts when it was named and not numbered,
+ * and what is remembered of it between two pictures.
+ *
+ * The budget is a bucket of nanoseconds of standstill: each stop takes what it cost, time fills it up at
+ * the share that is allowed, and while it is empty nobody stops the process. It is full at the start, so
+ * that a few questions in a row are answered at once.
+ */
+#ifndef INSP_SERVE_SERVED_H
+#define INSP_SERVE_SERVED_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "serve/route.h"
+#include "serve/serve.h"
+#include "snapshot/snapshot.h"
+#include "symbol/symbols.h"
+
+/* A snapshot and what belongs to it. Of the studio's thread alone. */
+struct insp_picture {
+	struct insp_target *target;
+	struct insp_snapshot *snapshot; /* NULL: none */
+	struct insp_symbols *symbols;	/* NULL: not needed yet */
+	uint64_t taken_ns;		/* CLOCK_MONOTONIC, when it was finished */
+};
+
+/* Figures of a walk of the heap, in bytes but for objects. INSP_UNKNOWN where not known. */
+struct insp_walk_figures {
+	uint64_t at_ns;	      /* CLOCK_REALTIME; 0: none yet */
+	uint64_t inuse, unused, system, mmapped, objects;
+	uint64_t releasable;  /* what malloc_trim would give back */
+	uint64_t leaked;
+};
+
+/* How long stops were: counts below each bound, the rest in the last. */
+#define INSP_STOP_BOUNDS 11
+extern const double insp_stop_bounds_s[INSP_STOP_BOUNDS];
+
+/* What everybody may read, under the lock. */
+struct insp_served_state {
+	bool up;
+	int pid;
+	char why[256];		/* why not */
+	uint64_t started_ns;	/* CLOCK_REALTIME, of the process; 0 unknown */
+	uint64_t starts;	/* processes followed so far */
+	uint64_t stops[INSP_STOP_BOUNDS + 1], nstops, stopped_ns;
+	uint64_t scans, scans_failed, growing;
+	uint64_t walk_asked_ns; /* CLOCK_MONOTONIC: somebody looked at the figures */
+	struct insp_walk_figures walk;
+};
+
+struct insp_served {
+	char label[INSP_LABEL_MAX];
+	const char *spec;	/* borrowed */
+	bool by_name;
+	const struct insp_serve_config *config;
+
+	/* of the studio's thread */
+	struct insp_picture picture;
+	struct insp_target *target; /* the process as it was found; NULL: none */
+	int hooked;		    /* has it the hook: 1, 0, -1 not known */
+	uint64_t tried_ns, wait_ns; /* of looking for it */
+	double budget_ns;
+	uint64_t budget_at_ns;
+	uint64_t walked_ns, grown_ns, grown_from; /* CLOCK_MONOTONIC; in-use bytes then */
+
+	pthread_mutex_t lock;
+	struct insp_served_state state;
+};
+
+/* words: PID, NAME, LABEL=PID, LABEL=NAME. Borrows both. */
+int insp_served_init(struct insp_served *served, const char *words, const struct insp_serve_config *config,
+		     struct insp_error *err) insp_must_check;
+void insp_served_deinit(struct insp_served *served);
+
+/* Looks whether it is there, and for it when not; call it now and then. */
+void insp_served_follow(struct insp_served *served);
+
+/*
+ * Makes sure that its picture has `needs` (enum insp_need) and is not older than since_ns. A stop costs
+ * budget. INSP_E_GONE: not there now. INSP_E_BUDGET: it has stood still enough; *ret_wait_ns until it
+ * may again.
+ */
+int insp_served_picture(struct insp_served *served, unsigned needs, uint64_t since_ns,
+			uint64_t *ret_wait_ns, struct insp_error *err) insp_must_check;
+/* Forgets the picture, and gives its memory back. */
+void insp_served_drop(struct insp_served *served);
+
+/* A copy of what is known. */
+void insp_served_read(struct insp_served *served, struct insp_served_state *ret);
+/* Puts the figures of a walk into the state, and counts whether it grew. */
+void insp_served_walked(struct insp_served *served, const struct insp_walk_figures *figures);
+
+#endif
