@@ -39,9 +39,9 @@ SANFLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
 
 # The layers, lowest first: scripts/lint/layers.sh reads this line, too.
-LAYERS	:= base model target symbol stack heap site snapshot analysis report render watch command front record serve
+LAYERS	:= base model target symbol stack heap site snapshot analysis report render watch command front record serve tool
 # Those that the library and the GDB plugin go without. Their commands are X_TOOL rows of commands.def.
-TOOL_ONLY := record serve
+TOOL_ONLY := record serve tool
 sources_of = $(foreach l,$(1),$(sort $(wildcard inspector/$(l)/*.c)))
 SRCS	:= $(call sources_of,$(filter-out $(TOOL_ONLY),$(LAYERS)))
 TOOL_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(call sources_of,$(TOOL_ONLY)))

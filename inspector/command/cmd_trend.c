@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "command/command.h"
 #include "snapshot/file.h"
+#include "watch/trace.h"
 
 struct args {
 	const char *files, *by;
@@ -44,6 +45,7 @@ struct row {
 	const char *key;
 	uint64_t rank; /* of the group */
 	uint64_t *bytes; /* [npoints] */
+	double *values;	 /* the same */
 	double slope;	 /* bytes per second */
 };
 
@@ -81,22 +83,14 @@ static int key_compare(const void *a, const void *b)
 	return insp_group_order(x->rank, x->key, y->rank, y->key);
 }
 
-/* Least squares over the times of the points. */
-static double slope(const struct point *points, const uint64_t *bytes, size_t n)
+/* Bytes as doubles, in pool; NULL when memory is short. */
+static double *doubles(const uint64_t *bytes, size_t n, struct insp_pool *pool)
 {
-	double mt = 0, mb = 0, num = 0, den = 0;
+	double *ret = insp_pool_array(pool, n, sizeof(*ret));
 
-	for (size_t i = 0; i < n; i++) {
-		mt += (double)(points[i].taken_at_ns - points[0].taken_at_ns) / 1e9 / (double)n;
-		mb += (double)bytes[i] / (double)n;
-	}
-	for (size_t i = 0; i < n; i++) {
-		double t = (double)(points[i].taken_at_ns - points[0].taken_at_ns) / 1e9 - mt;
-
-		num += t * ((double)bytes[i] - mb);
-		den += t * t;
-	}
-	return den > 0 ? num / den : 0;
+	for (size_t i = 0; ret && i < n; i++)
+		ret[i] = (double)bytes[i];
+	return ret;
 }
 
 static int slope_compare(const void *a, const void *b)
@@ -111,6 +105,7 @@ static int make_rows(const struct point *points, size_t n, struct insp_pool *poo
 {
 	size_t most = 0, nrows = 0;
 	struct row *rows, *found, key;
+	double *seconds;
 
 	for (size_t p = 0; p < n; p++)
 		most += points[p].groups.n;
@@ -139,30 +134,24 @@ static int make_rows(const struct point *points, size_t n, struct insp_pool *poo
 		if (nrows)
 			qsort(rows, nrows, sizeof(*rows), key_compare);
 	}
-	for (size_t i = 0; i < nrows; i++)
-		rows[i].slope = slope(points, rows[i].bytes, n);
+	seconds = insp_pool_array(pool, n, sizeof(*seconds));
+	if (!seconds)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	for (size_t p = 0; p < n; p++)
+		seconds[p] = (double)(points[p].taken_at_ns - points[0].taken_at_ns) / 1e9;
+	for (size_t i = 0; i < nrows; i++) {
+		rows[i].values = doubles(rows[i].bytes, n, pool);
+		if (!rows[i].values)
+			return insp_fail(err, INSP_E_NOMEM, "out of memory");
+		rows[i].slope = insp_slope(seconds, rows[i].values, n);
+		if (!isfinite(rows[i].slope)) /* all taken at one instant */
+			rows[i].slope = 0;
+	}
 	if (nrows)
 		qsort(rows, nrows, sizeof(*rows), slope_compare);
 	*ret = rows;
 	*ret_n = nrows;
 	return 0;
-}
-
-static void sparkline(const uint64_t *bytes, size_t n, struct insp_str *out)
-{
-	static const char *const marks[] = {"\u2581", "\u2582", "\u2583", "\u2584",
-					    "\u2585", "\u2586", "\u2587", "\u2588"};
-	uint64_t low = UINT64_MAX, high = 0;
-
-	insp_str_reset(out);
-	for (size_t i = 0; i < n; i++) {
-		low = bytes[i] < low ? bytes[i] : low;
-		high = bytes[i] > high ? bytes[i] : high;
-	}
-	for (size_t i = 0; i < n; i++)
-		insp_str_add(out, marks[high > low ? (unsigned)((double)(bytes[i] - low) * 7.0 /
-								(double)(high - low))
-						   : 0]);
 }
 
 static bool grows(const uint64_t *bytes, size_t n)
@@ -181,7 +170,8 @@ static void report_rows(struct insp_report *r, const struct row *rows, size_t nr
 
 	insp_table_begin(r, &table);
 	for (; shown < nrows && (!limit || shown < limit); shown++) {
-		sparkline(rows[shown].bytes, n, &line);
+		insp_str_reset(&line);
+		insp_spark_line(rows[shown].values, n, true, &line);
 		insp_cell_str(r, rows[shown].key);
 		insp_cell_u64(r, rows[shown].bytes[0]);
 		insp_cell_u64(r, rows[shown].bytes[n - 1]);

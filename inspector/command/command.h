@@ -38,10 +38,12 @@ enum insp_option_type {
 	INSP_OPT_PERCENT,  /* double 0..100 */
 	INSP_OPT_TEXT,	   /* const char * in the args' pool */
 	INSP_OPT_CHOICE,   /* const char *, one of choices */
-	INSP_OPT_STATES,   /* uint32_t, set of 1 << enum insp_chunk_state: "in_use,tcache", "free", "used" */
-	INSP_OPT_ARENA,	   /* const char *: name or number; completes to the names in the snapshot */
-	INSP_OPT_FILE,	   /* const char *; completes to files */
-	INSP_OPT_LIST,	   /* struct insp_words: may be given several times */
+	INSP_OPT_STATES,   /* uint32_t, set of 1 << enum insp_chunk_state: "in_use,tcache", "free",
+			      "used" */
+	INSP_OPT_ARENA, /* const char *: name or number; completes to the names in the snapshot */
+	INSP_OPT_FILE,	/* const char *; completes to files */
+	INSP_OPT_LIST,	/* struct insp_words: may be given several times */
+	INSP_OPT_PAIRS, /* the same, with two words each time: --on warn 'save x.mi' */
 };
 
 /* One option, or, with a name in upper case and no dashes, one positional argument. */

@@ -125,6 +125,7 @@ int insp_option_store(const struct insp_option *option, void *args, const char *
 	case INSP_OPT_STATES:
 		return store_states(text, slot, err);
 	case INSP_OPT_LIST:
+	case INSP_OPT_PAIRS:
 		return store_list(slot, text, pool, err);
 	case INSP_OPT_TEXT:
 	case INSP_OPT_ARENA:
@@ -226,6 +227,12 @@ static int store_found(struct parse *p, const struct found *f, const char *shown
 		value = p->argv[++p->i];
 	}
 	rc = insp_option_store(f->option, f->args, value, p->pool, err);
+	if (!rc && f->option->type == INSP_OPT_PAIRS) {
+		if (p->i + 1 >= p->argc)
+			return insp_fail(err, INSP_E_USAGE, "option '%s' needs two words: %s",
+					 shown, f->option->arg);
+		rc = insp_option_store(f->option, f->args, p->argv[++p->i], p->pool, err);
+	}
 	if (rc)
 		insp_error_prefix(err, "option '%s'", shown);
 	return rc;

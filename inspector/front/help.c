@@ -50,7 +50,7 @@ static const char *group_about(const char *group)
 		{"threads", "what they do and wait for"},
 		{"leaks", "who holds what, and what nobody holds"},
 		{"files", "snapshots: keep, look at, compare"},
-		{"watch", "over time"},
+		{"watch", "over time: figures, thresholds, what came of a fix, pages and metrics"},
 		{"session", "several commands on one snapshot"},
 	};
 

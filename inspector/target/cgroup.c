@@ -76,7 +76,8 @@ uint64_t insp_cgroup_swap(const struct insp_cgroup *group)
 		return insp_cgroup_number(group, "memory.swap.current");
 	both = insp_cgroup_number(group, "memory.memsw.usage_in_bytes");
 	current = insp_cgroup_current(group);
-	return both != INSP_UNKNOWN && current != INSP_UNKNOWN && both >= current ? both - current : both;
+	return both != INSP_UNKNOWN && current != INSP_UNKNOWN && both >= current ? both - current
+										  : both;
 }
 
 uint64_t insp_cgroup_limit(const struct insp_cgroup *group)
@@ -163,7 +164,8 @@ ssize_t insp_cgroup_v2_file(const char *text, const char *file, char *buf, size_
 	for (int i = 0; i < 2; i++) {
 		ssize_t n;
 
-		if (snprintf(path, sizeof(path), "%s%.*s/%s", v2_mounts[i], len, line, file) >= PATH_MAX)
+		if (snprintf(path, sizeof(path), "%s%.*s/%s", v2_mounts[i], len, line, file) >=
+		    PATH_MAX)
 			return -ENAMETOOLONG;
 		n = insp_proc_small(AT_FDCWD, path, buf, size_bytes);
 		if (n > 0)

@@ -40,7 +40,8 @@ uint64_t insp_cgroup_limit(const struct insp_cgroup *group);
 /* File cache that goes first when memory is short, of the group and those below it. */
 uint64_t insp_cgroup_inactive_file(const struct insp_cgroup *group);
 
-/* A small file of the process's group in hierarchy 2, whoever accounts its memory. As insp_proc_small. */
+/* A small file of the process's group in hierarchy 2, whoever accounts its memory. As
+ * insp_proc_small. */
 ssize_t insp_cgroup_v2_file(const char *text, const char *file, char *buf, size_t size_bytes);
 
 #endif

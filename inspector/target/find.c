@@ -138,12 +138,14 @@ static void add_candidate(struct insp_str *list, int pid)
 		      n == sizeof(buf) - 1 ? "..." : "");
 }
 
-int insp_processes_several(const char *name, const struct insp_processes *found, struct insp_error *err)
+int insp_processes_several(const char *name, const struct insp_processes *found,
+			   struct insp_error *err)
 {
 	struct insp_str list = {0};
 	int rc;
 
-	for (size_t i = 0; i < found->n && i < sizeof(found->pids) / sizeof(found->pids[0]) && list.len < 380;
+	for (size_t i = 0;
+	     i < found->n && i < sizeof(found->pids) / sizeof(found->pids[0]) && list.len < 380;
 	     i++)
 		add_candidate(&list, found->pids[i]);
 	rc = insp_fail(err, INSP_E_USAGE, "%zu processes are called '%s', name one by its pid: %s",

@@ -18,6 +18,7 @@ struct insp_processes {
 /* Whose main thread or program is called that; not ourselves, no zombies, no kernel threads. */
 void insp_processes_named(const char *name, struct insp_processes *ret);
 /* INSP_E_USAGE: "3 processes are called 'x', name one by its pid: ..." */
-int insp_processes_several(const char *name, const struct insp_processes *found, struct insp_error *err);
+int insp_processes_several(const char *name, const struct insp_processes *found,
+			   struct insp_error *err);
 
 #endif

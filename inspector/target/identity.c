@@ -42,7 +42,8 @@ static uint64_t read_started(struct insp_live *live)
 	struct insp_proc_stat st;
 	char buf[1024];
 
-	if (insp_proc_small(live->proc_fd, "stat", buf, sizeof(buf)) <= 0 || !insp_proc_stat(buf, &st))
+	if (insp_proc_small(live->proc_fd, "stat", buf, sizeof(buf)) <= 0 ||
+	    !insp_proc_stat(buf, &st))
 		return 0;
 	return insp_proc_time_of_ticks(st.start_ticks);
 }

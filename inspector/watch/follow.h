@@ -16,7 +16,7 @@
 #include "watch/gauge.h"
 
 struct insp_follow {
-	const char *spec;	  /* borrowed */
+	const char *spec; /* borrowed */
 	bool by_name;
 	struct insp_gauge *gauge; /* of the process at the moment; NULL: none */
 	int pid;		  /* the last one; 0: none so far */
@@ -33,7 +33,7 @@ void insp_follow_deinit(struct insp_follow *follow);
  * INSP_E_GONE: there is none (a name: not now). INSP_E_USAGE: several, and which? Costs a look
  * through all of /proc when there is no process, so ask at most once an interval.
  */
-int insp_follow_read(struct insp_follow *follow, struct insp_sample *ret, struct insp_error *err)
-	insp_must_check;
+int insp_follow_read(struct insp_follow *follow, struct insp_sample *ret,
+		     struct insp_error *err) insp_must_check;
 
 #endif

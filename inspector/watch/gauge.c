@@ -79,7 +79,8 @@ int insp_gauge_open(int pid, struct insp_gauge **ret, struct insp_error *err)
 	g->pss = INSP_UNKNOWN;
 	snprintf(path, sizeof(path), "/proc/%d", pid);
 	g->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	rc = g->dir < 0 ? insp_fail(err, INSP_E_GONE, "there is no process %d", pid) : read_stat(g, &st, err);
+	rc = g->dir < 0 ? insp_fail(err, INSP_E_GONE, "there is no process %d", pid)
+			: read_stat(g, &st, err);
 	if (rc) {
 		insp_gauge_close(g);
 		return rc;
@@ -103,8 +104,8 @@ static void take_stat(struct insp_gauge *g, const struct insp_proc_stat *st, str
 	s->threads = st->nthreads;
 	s->minor_faults = st->minor_faults;
 	s->major_faults = st->major_faults;
-	if (hz <= 0 ||
-	    __builtin_mul_overflow(st->utime + st->stime, UINT64_C(1000000000) / (uint64_t)hz, &s->cpu_ns))
+	if (hz <= 0 || __builtin_mul_overflow(st->utime + st->stime,
+					      UINT64_C(1000000000) / (uint64_t)hz, &s->cpu_ns))
 		s->cpu_ns = INSP_UNKNOWN;
 	s->started_at_ns = g->started_at_ns ? g->started_at_ns : INSP_UNKNOWN;
 }
@@ -114,7 +115,10 @@ static void take_status(const struct insp_gauge *g, struct insp_sample *s)
 	const struct {
 		const char *key;
 		uint64_t *to;
-	} fields[] = {{"VmRSS", &s->rss}, {"VmSwap", &s->swap}, {"VmSize", &s->vsize}, {"VmHWM", &s->hwm}};
+	} fields[] = {{"VmRSS", &s->rss},
+		      {"VmSwap", &s->swap},
+		      {"VmSize", &s->vsize},
+		      {"VmHWM", &s->hwm}};
 	char buf[8192];
 	bool have = insp_proc_small(g->dir, "status", buf, sizeof(buf)) > 0;
 
@@ -310,7 +314,9 @@ static void take_cgroup(const struct insp_gauge *g, struct insp_sample *s)
 
 int insp_gauge_read(struct insp_gauge *g, struct insp_sample *ret, struct insp_error *err)
 {
-	struct insp_sample s = {.at_ns = insp_wallclock_ns(), .mono_ns = insp_now_ns(), .limit = INSP_UNKNOWN};
+	struct insp_sample s = {.at_ns = insp_wallclock_ns(),
+				.mono_ns = insp_now_ns(),
+				.limit = INSP_UNKNOWN};
 	struct insp_proc_stat st;
 	int rc = read_stat(g, &st, err);
 
@@ -320,7 +326,8 @@ int insp_gauge_read(struct insp_gauge *g, struct insp_sample *ret, struct insp_e
 	take_status(g, &s);
 	take_pss(g, &s);
 	s.open_fds = count_fds(g);
-	take_cgroup(g, &s); /* first: of equal limits the group's is the one that ends the process */
+	take_cgroup(g,
+		    &s); /* first: of equal limits the group's is the one that ends the process */
 	take_limits(g, &s);
 	*ret = s;
 	return 0;
@@ -342,8 +349,8 @@ const char *insp_limit_kind_key(enum insp_limit_kind kind)
 
 const char *insp_limit_kind_title(enum insp_limit_kind kind)
 {
-	static const char *const titles[] = {"no limit known", "memory cgroup", "address space (RLIMIT_AS)",
-					     "memory of the machine"};
+	static const char *const titles[] = {"no limit known", "memory cgroup",
+					     "address space (RLIMIT_AS)", "memory of the machine"};
 
 	return titles[kind];
 }

@@ -17,7 +17,8 @@ int insp_threshold_parse(const char *text, struct insp_threshold *ret, struct in
 		if (rc)
 			return rc;
 		if (!(percent > 0 && percent <= 100))
-			return insp_fail(err, INSP_E_USAGE, "'%s': a share of the limit, above 0 and up to 100 %%",
+			return insp_fail(err, INSP_E_USAGE,
+					 "'%s': a share of the limit, above 0 and up to 100 %%",
 					 text);
 		t.share = percent / 100;
 	} else {
@@ -25,7 +26,8 @@ int insp_threshold_parse(const char *text, struct insp_threshold *ret, struct in
 		if (rc)
 			return rc;
 		if (!t.bytes)
-			return insp_fail(err, INSP_E_USAGE, "'%s': a threshold of nothing is always crossed", text);
+			return insp_fail(err, INSP_E_USAGE,
+					 "'%s': a threshold of nothing is always crossed", text);
 	}
 	*ret = t;
 	return 0;

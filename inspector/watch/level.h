@@ -4,9 +4,9 @@
  *
  *     warn   used is above 70 % of the limit
  *     crit   above 90 %
- *     panic  above 70 %, and three walks in a row, each at least 60 s after the one before, in which
- *            the bytes in use did not fall and malloc_trim could give back less than 10 % of the
- *            heaps: it grows, and nothing of it is going to come back
+ *     panic  above 70 %, and three walks in a row, each at least 60 s after the one before, in
+ * which the bytes in use did not fall and malloc_trim could give back less than 10 % of the heaps:
+ * it grows, and nothing of it is going to come back
  *
  * Both thresholds can be given, as shares of the limit or in bytes.
  */
@@ -39,20 +39,21 @@ enum insp_level {
 
 /* One of the two is not 0. */
 struct insp_threshold {
-	double share;	/* 0..1 of the limit; 0: see bytes */
+	double share; /* 0..1 of the limit; 0: see bytes */
 	uint64_t bytes;
 };
 
 /* "70%" or what insp_parse_size takes. 0, and shares above 100 %, are INSP_E_USAGE. */
-int insp_threshold_parse(const char *text, struct insp_threshold *ret, struct insp_error *err)
-	insp_must_check;
+int insp_threshold_parse(const char *text, struct insp_threshold *ret,
+			 struct insp_error *err) insp_must_check;
 /* In bytes; INSP_UNKNOWN: a share of a limit that is not known. */
 uint64_t insp_threshold_bytes(const struct insp_threshold *threshold, uint64_t limit);
 
-/* All zero, but the thresholds, is a valid start. One per process, and a new one after a restart. */
+/* All zero, but the thresholds, is a valid start. One per process, and a new one after a restart.
+ */
 struct insp_leveler {
 	struct insp_threshold warn, crit;
-	uint64_t limit;	   /* instead of the sample's; 0: that */
+	uint64_t limit;	       /* instead of the sample's; 0: that */
 	enum insp_level level; /* as of the last call */
 	/* what the level rests on; INSP_UNKNOWN before the first sample */
 	uint64_t used, of;

@@ -21,7 +21,8 @@ static int leaked_bytes(const struct insp_snapshot *snapshot, uint64_t *ret, str
 		return rc;
 	rc = insp_leaks_create(graph, &leaks, err);
 	if (!rc) {
-		*ret = leaks->sums[INSP_REACH_DEFINITE].bytes + leaks->sums[INSP_REACH_INDIRECT].bytes;
+		*ret = leaks->sums[INSP_REACH_DEFINITE].bytes +
+		       leaks->sums[INSP_REACH_INDIRECT].bytes;
 		insp_leaks_destroy(leaks);
 	}
 	insp_graph_destroy(graph);
@@ -74,7 +75,8 @@ int insp_walkstat_make(const struct insp_snapshot *snapshot, bool leaks, struct 
 
 	w.stopped_ns = snapshot->capture.stopped_ns;
 	if (!walked(snapshot, &w.complete))
-		return insp_fail(err, INSP_E_NOTFOUND, "no heap that can be walked was found in process %d",
+		return insp_fail(err, INSP_E_NOTFOUND,
+				 "no heap that can be walked was found in process %d",
 				 snapshot->pid);
 	pool = insp_pool_create();
 	if (!pool)

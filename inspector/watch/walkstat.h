@@ -29,7 +29,8 @@ struct insp_walkstat {
 	bool complete;	     /* all allocators that were found were walked, and to their ends */
 };
 
-/* leaks: search for them; takes some times as long as the walk. INSP_E_NOTFOUND: no heap was found. */
+/* leaks: search for them; takes some times as long as the walk. INSP_E_NOTFOUND: no heap was found.
+ */
 int insp_walkstat_make(const struct insp_snapshot *snapshot, bool leaks, struct insp_walkstat *ret,
 		       struct insp_error *err) insp_must_check;
 /* Stops the process for a walk, and keeps nothing but this. max_pause_ns 0: the default. */

@@ -50,7 +50,8 @@ static void psi__refuses_everything_else(void **state)
 		"some avg10=101.0 total=1\nfull avg10=0 total=1\n",
 		"some avg10=0.00 total=\nfull avg10=0 total=1\n",
 		"some avg10=0.00 total=99999999999999999999999\nfull avg10=0 total=1\n",
-		"some avg10=0.00 total=18446744073709551615\nfull avg10=0 total=1\n", /* not in ns */
+		"some avg10=0.00 total=18446744073709551615\nfull avg10=0 total=1\n", /* not in ns
+										       */
 		"some avg10=0.00\nfull avg10=0 total=1\n", /* the total of another line */
 	};
 	struct insp_psi psi = {.some10 = 7};
@@ -94,7 +95,8 @@ static void parsers__survive_mutations(void **state)
 {
 	static const char psi_text[] = "some avg10=1.25 avg60=0.00 avg300=0.00 total=12345\n"
 				       "full avg10=0.50 avg60=0.00 avg300=0.00 total=678\n";
-	static const char limit_text[] = "Max open files            1024                 524288    files\n";
+	static const char limit_text[] =
+		"Max open files            1024                 524288    files\n";
 	static const char bytes[] = {'\0', '\n', ' ', '=', '.', '9', '-', (char)0xff};
 	const char *texts[] = {psi_text, limit_text};
 
@@ -102,7 +104,8 @@ static void parsers__survive_mutations(void **state)
 	for (size_t t = 0; t < 2; t++)
 		for (size_t cut = 0; cut <= strlen(texts[t]); cut++)
 			for (size_t b = 0; b < sizeof(bytes); b++) {
-				char *copy = strndup(texts[t], cut); /* its end is the sanitizer's */
+				char *copy =
+					strndup(texts[t], cut); /* its end is the sanitizer's */
 				struct insp_psi psi = {0};
 				uint64_t v;
 
@@ -216,7 +219,8 @@ static void cgroup__goes_up_to_the_root_and_no_further(void **state)
 
 static void threshold__is_a_share_or_bytes(void **state)
 {
-	static const char *const bad[] = {"", "%", "0", "0%", "101%", "-5%", "x", "70 %%", "nan%", "70%x", "inf"};
+	static const char *const bad[] = {"",  "%",	"0",	"0%",	"101%", "-5%",
+					  "x", "70 %%", "nan%", "70%x", "inf"};
 	struct insp_threshold t = {0};
 
 	(void)state;
@@ -277,29 +281,55 @@ static const struct panic_case {
 	const char *name;
 	struct step steps[STEPS];
 } panics[] = {
-	{"three walks without a fall", {{0, 800, 50, 5, INSP_LEVEL_WARN}, {60, 800, 50, 5, INSP_LEVEL_WARN},
-		{120, 800, 60, 5, INSP_LEVEL_PANIC}, {180, 800, 60, 5, INSP_LEVEL_PANIC},
-		{240, 800, 59, 5, INSP_LEVEL_WARN}}},
-	{"too close together", {{0, 800, 50, 5, INSP_LEVEL_WARN}, {30, 800, 50, 5, INSP_LEVEL_WARN},
-		{59, 800, 50, 5, INSP_LEVEL_WARN}, {60, 800, 50, 5, INSP_LEVEL_WARN},
-		{119, 800, 50, 5, INSP_LEVEL_WARN}, {120, 800, 50, 5, INSP_LEVEL_PANIC}}},
-	{"a fall begins anew", {{0, 800, 50, 5, INSP_LEVEL_WARN}, {60, 800, 51, 5, INSP_LEVEL_WARN},
-		{120, 800, 49, 5, INSP_LEVEL_WARN}, {180, 800, 50, 5, INSP_LEVEL_WARN},
-		{240, 800, 50, 5, INSP_LEVEL_PANIC}}},
-	{"a fall in between counts, too", {{0, 800, 50, 5, INSP_LEVEL_WARN}, {60, 800, 50, 5, INSP_LEVEL_WARN},
-		{90, 800, 40, 5, INSP_LEVEL_WARN}, {120, 800, 50, 5, INSP_LEVEL_WARN},
-		{150, 800, 50, 5, INSP_LEVEL_WARN}, {210, 800, 50, 5, INSP_LEVEL_PANIC}}},
-	{"much could be given back", {{0, 800, 50, 10, INSP_LEVEL_WARN}, {60, 800, 50, 10, INSP_LEVEL_WARN},
-		{120, 800, 50, 10, INSP_LEVEL_WARN}, {180, 800, 50, 10, INSP_LEVEL_WARN}}},
-	{"not known what could be", {{0, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN},
-		{60, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN}, {120, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN}}},
-	{"not above 70 %", {{0, 700, 50, 5, INSP_LEVEL_OK}, {60, 700, 50, 5, INSP_LEVEL_OK},
-		{120, 700, 50, 5, INSP_LEVEL_OK}}},
-	{"below it once", {{0, 800, 50, 5, INSP_LEVEL_WARN}, {60, 700, 50, 5, INSP_LEVEL_OK},
-		{120, 800, 50, 5, INSP_LEVEL_WARN}, {180, 800, 50, 5, INSP_LEVEL_WARN},
-		{240, 800, 50, 5, INSP_LEVEL_PANIC}}},
-	{"worse than critical", {{0, 950, 50, 5, INSP_LEVEL_CRIT}, {60, 950, 50, 5, INSP_LEVEL_CRIT},
-		{120, 950, 50, 5, INSP_LEVEL_PANIC}}},
+	{"three walks without a fall",
+	 {{0, 800, 50, 5, INSP_LEVEL_WARN},
+	  {60, 800, 50, 5, INSP_LEVEL_WARN},
+	  {120, 800, 60, 5, INSP_LEVEL_PANIC},
+	  {180, 800, 60, 5, INSP_LEVEL_PANIC},
+	  {240, 800, 59, 5, INSP_LEVEL_WARN}}},
+	{"too close together",
+	 {{0, 800, 50, 5, INSP_LEVEL_WARN},
+	  {30, 800, 50, 5, INSP_LEVEL_WARN},
+	  {59, 800, 50, 5, INSP_LEVEL_WARN},
+	  {60, 800, 50, 5, INSP_LEVEL_WARN},
+	  {119, 800, 50, 5, INSP_LEVEL_WARN},
+	  {120, 800, 50, 5, INSP_LEVEL_PANIC}}},
+	{"a fall begins anew",
+	 {{0, 800, 50, 5, INSP_LEVEL_WARN},
+	  {60, 800, 51, 5, INSP_LEVEL_WARN},
+	  {120, 800, 49, 5, INSP_LEVEL_WARN},
+	  {180, 800, 50, 5, INSP_LEVEL_WARN},
+	  {240, 800, 50, 5, INSP_LEVEL_PANIC}}},
+	{"a fall in between counts, too",
+	 {{0, 800, 50, 5, INSP_LEVEL_WARN},
+	  {60, 800, 50, 5, INSP_LEVEL_WARN},
+	  {90, 800, 40, 5, INSP_LEVEL_WARN},
+	  {120, 800, 50, 5, INSP_LEVEL_WARN},
+	  {150, 800, 50, 5, INSP_LEVEL_WARN},
+	  {210, 800, 50, 5, INSP_LEVEL_PANIC}}},
+	{"much could be given back",
+	 {{0, 800, 50, 10, INSP_LEVEL_WARN},
+	  {60, 800, 50, 10, INSP_LEVEL_WARN},
+	  {120, 800, 50, 10, INSP_LEVEL_WARN},
+	  {180, 800, 50, 10, INSP_LEVEL_WARN}}},
+	{"not known what could be",
+	 {{0, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN},
+	  {60, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN},
+	  {120, 800, 50, INSP_UNKNOWN, INSP_LEVEL_WARN}}},
+	{"not above 70 %",
+	 {{0, 700, 50, 5, INSP_LEVEL_OK},
+	  {60, 700, 50, 5, INSP_LEVEL_OK},
+	  {120, 700, 50, 5, INSP_LEVEL_OK}}},
+	{"below it once",
+	 {{0, 800, 50, 5, INSP_LEVEL_WARN},
+	  {60, 700, 50, 5, INSP_LEVEL_OK},
+	  {120, 800, 50, 5, INSP_LEVEL_WARN},
+	  {180, 800, 50, 5, INSP_LEVEL_WARN},
+	  {240, 800, 50, 5, INSP_LEVEL_PANIC}}},
+	{"worse than critical",
+	 {{0, 950, 50, 5, INSP_LEVEL_CRIT},
+	  {60, 950, 50, 5, INSP_LEVEL_CRIT},
+	  {120, 950, 50, 5, INSP_LEVEL_PANIC}}},
 };
 
 static void level__panics_by_the_rule(void **state)
