@@ -31,7 +31,7 @@
 #define INSP_HOOK_NOTE_NAME "meminspect"
 #define INSP_HOOK_NOTE_TYPE 1
 #define INSP_HOOK_MAGIC	    "MIHOOK\r\n"
-#define INSP_HOOK_VERSION   1
+#define INSP_HOOK_VERSION   2
 
 enum insp_hook_mode {
 	INSP_HOOK_OFF,	   /* forwards only */
@@ -57,13 +57,12 @@ struct insp_hook_frame {
 };
 
 /*
- * Counters of one site in one bank. In sampled mode they are estimates: each drawn block counts as
- * 1/p blocks, p being the chance to be drawn, in units of 1/INSP_HOOK_COUNT_SCALE; its bytes as
- * size/p.
+ * Counters of one site in one bank: what was allocated since the start; what of that lives, the records of
+ * live blocks say. In sampled mode they are estimates: each drawn block counts as 1/p blocks, p
+ * being the chance to be drawn, in units of 1/INSP_HOOK_COUNT_SCALE; its bytes as size/p.
  */
 struct insp_hook_counters {
 	uint64_t allocs, alloc_bytes;
-	uint64_t frees, free_bytes;
 };
 #define INSP_HOOK_COUNT_SCALE 256
 
@@ -105,7 +104,7 @@ struct insp_hook_sample {
  * A word: site (21 bits) | half (1) | slack (6) | time (20) | thread (16). half: the block starts in
  * the upper 16 of the 32 bytes. slack = malloc_usable_size() minus the bytes asked for; 63: it is in the
  * next word, whose site is INSP_HOOK_SITE_SLACK and whose bits 22.. are the slack. Such a word is no
- * block. thread is an index into `threads`.
+ * block, and stays behind when the block is freed: behind any other word it means nothing. thread is an index into `threads`.
  * time: seconds since the start as 15 bits mantissa, 5 bits exponent: m << e.
  */
 #define INSP_HOOK_SITE_BITS   21

@@ -339,8 +339,8 @@ static void report_join(struct insp_report *r, const struct insp_snapshot *snap,
 	struct insp_chunk c;
 
 	for (size_t i = 1; i < sites->n; i++) {
-		recorded += sites->items[i].alloc_bytes - sites->items[i].free_bytes;
-		blocks += sites->items[i].allocs - sites->items[i].frees;
+		recorded += sites->items[i].live_bytes;
+		blocks += sites->items[i].live;
 	}
 	insp_chunks_each(snap->chunks, it, c) {
 		if (!insp_chunk_state_live(c.state))

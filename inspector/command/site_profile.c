@@ -259,8 +259,8 @@ int insp_heap_profile(struct insp_context *ctx, const struct insp_sites *sites,
 		sample = insp_profile_add_sample(p);
 		sample->values[INSP_HEAP_ALLOC_OBJECTS] = rounded(site->allocs);
 		sample->values[INSP_HEAP_ALLOC_SPACE] = rounded(site->alloc_bytes);
-		sample->values[INSP_HEAP_INUSE_OBJECTS] = rounded(site->allocs - site->frees);
-		sample->values[INSP_HEAP_INUSE_SPACE] = rounded(site->alloc_bytes - site->free_bytes);
+		sample->values[INSP_HEAP_INUSE_OBJECTS] = rounded(site->live);
+		sample->values[INSP_HEAP_INUSE_SPACE] = rounded(site->live_bytes);
 		push_stack(&b, sites, s);
 		numbers[p->samples.n - 1] = s;
 	}

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * counters: per site, what was allocated and freed since the start.
+ * counters: per site, what was allocated since the start. What of that is in use, the records say.
  *
  * A bank is one array of counters, in pages that appear when they are needed. The first threads
  * have a bank each and count without any locked instruction; all others, signal handlers and
  * sampled mode (where events are rare) share the last one. Readers add up all banks.
  */
+#include "hook/fast.h"
 #include "hook/hook.h"
 
-_Static_assert(sizeof(struct insp_hook_counters) == 2 * sizeof(insp_hook_pair), "two pairs a site");
+_Static_assert(sizeof(struct insp_hook_counters) == sizeof(insp_hook_pair), "a pair a site");
 
 #define SHARED (INSP_HOOK_BANKS - 1)
 
@@ -51,7 +52,7 @@ hook_cold uint64_t *insp_hook_counters_page(uint64_t *bank, uint32_t page)
 }
 
 /* cmpxchg16b: many threads, and still a stop never sees half an event. */
-void insp_hook_count_shared(uint32_t site, bool freed, uint64_t objects, uint64_t bytes)
+void insp_hook_count_shared(uint32_t site, uint64_t objects, uint64_t bytes)
 {
 	uint64_t page = __atomic_load_n(&shared[site / INSP_HOOK_PAGE_SITES], __ATOMIC_ACQUIRE);
 
@@ -60,7 +61,7 @@ void insp_hook_count_shared(uint32_t site, bool freed, uint64_t objects, uint64_
 		if (!page)
 			return;
 	}
-	uint64_t *pair = (uint64_t *)page + (size_t)(site % INSP_HOOK_PAGE_SITES) * 4 + 2 * freed;
+	uint64_t *pair = (uint64_t *)page + (size_t)(site % INSP_HOOK_PAGE_SITES) * 2;
 	uint64_t n = pair[0], b = pair[1];
 
 	for (;;) {

@@ -11,6 +11,7 @@
  * record.c     the slow paths behind them: the events
  * walk.c       from the caller's registers to a stack, remembering the last one; cfi.c, rules.c
  * stacks.c     stacks to site numbers; counters.c, samples.c, shadow.c  the tables
+ * fast.h       what each event of full mode does with all these
  * threads.c    what each thread has of its own; start.c  environment, real functions, fork
  */
 #ifndef INSP_HOOK_HOOK_H
@@ -73,43 +74,65 @@ void *insp_hook_map(size_t size_bytes);
 void insp_hook_unmap(void *p, size_t size_bytes);
 /* Can the page at addr be read? Asks the kernel; errno stays. */
 bool insp_hook_readable(uintptr_t addr);
-/* Seconds since the start, coarse. */
+/* Seconds of the monotonic clock since the start. */
+uint32_t insp_hook_seconds_since(int64_t second);
+/* The same for now. */
 uint32_t insp_hook_seconds(void);
 
 /* ---- threads.c */
 
 #define HOOK_DEPTH 256 /* frames kept of a stack: the innermost */
 
-/* One frame of the last walk; the array runs from the outermost frame inward. */
+/* One frame of the last walk. */
 struct insp_hook_memo_frame {
+	uint64_t sp;   /* stack pointer in that frame: the return address lies at sp - 8 */
 	uint64_t pc;
-	uint64_t sp;	  /* stack pointer in that frame: the return address lies at sp - 8 */
-	uint64_t bp;	  /* rbp in that frame */
-	uint64_t bp_slot; /* where that was loaded from; 0: it is the same as further in */
-	uint64_t hash;	  /* of the pcs from the outermost frame to this one */
-	uint32_t frame;	  /* its number in the table of frames; 0: not looked up */
-	bool bp_matters;  /* rbp is needed to get from here outward */
+	uint64_t hash; /* of the pcs from the outermost frame to this one */
+	struct insp_hook_memo_more {
+		uint32_t frame;	 /* its number in the table of frames; 0: not looked up */
+		uint16_t nbp;	 /* entries of bp_words for the frames further out */
+		bool bp_matters; /* rbp is needed to get from here outward */
+	} more;
+};
+
+/*
+ * The last walk. frames[HOOK_PADS] is its outermost frame; those in front of it are none. frames[0] has
+ * an sp beyond all, so that a search ends there; the others "return" to a word that never changes, so
+ * that frames can be compared several at once.
+ */
+#define HOOK_PADS 9
+
+struct insp_hook_memo {
+	uint32_t n;    /* frames */
+	uint32_t site; /* of all of them; 0 unknown */
+	struct insp_hook_memo_frame frames[HOOK_PADS + HOOK_DEPTH + 1];
+	uint64_t bp[HOOK_PADS + HOOK_DEPTH + 1]; /* rbp in each frame for which it matters */
+	struct insp_hook_bp_word {
+		uint64_t addr, value;
+	} bp_words[HOOK_DEPTH + 1]; /* where such an rbp was loaded from */
 };
 
 struct insp_hook_step {
-	uint64_t pc, sp, bp, bp_slot;
-	uint32_t uses; /* enum hook_uses, walk.c */
+	uint64_t sp, pc;
+	uint64_t bp_at; /* where rbp lies in that frame */
+	uint64_t rule;
 };
 
 struct insp_hook_thread {
+	int busy;	    /* recording: what a signal handler allocates now is not recorded */
+	uint32_t tid, serial;
+	uint32_t encoded;   /* `second` as a record writes it */
+	int64_t second;	    /* of the monotonic clock, at the last event */
+	uint64_t *pages;    /* its own bank of counters; NULL: the shared one */
+	uintptr_t stack_lo, stack_hi; /* known to be readable */
+
 	struct insp_hook_thread *next;
 	int taken;	    /* by a living thread */
-	int busy;	    /* recording: what a signal handler allocates now is not recorded */
+	uint32_t index;
 	bool transient;	    /* for one event only: its thread is about to end */
-	uint32_t index, tid, serial;
-	uint64_t *pages;    /* its own bank of counters; NULL: the shared one */
 	uint64_t random;
-	uintptr_t stack_lo, stack_hi; /* known to be readable */
-	uint32_t seconds, encoded;    /* the last time stamp and how a record writes it */
 
-	uint32_t memo_n;
-	uint32_t memo_site; /* of the whole memo; 0 unknown */
-	struct insp_hook_memo_frame memo[HOOK_DEPTH + 1];
+	struct insp_hook_memo memo;
 	struct insp_hook_step steps[HOOK_DEPTH + 1]; /* scratch, innermost first */
 };
 
@@ -155,10 +178,11 @@ double insp_hook_chance(uint64_t size_bytes);
 /* ---- cfi.c, rules.c */
 
 enum insp_hook_rule_kind {
-	HOOK_RULE_LOST, /* no unwind table, or one that says what we do not understand */
-	HOOK_RULE_END,	/* outermost frame */
-	HOOK_RULE_SP,	/* CFA = rsp + offset */
-	HOOK_RULE_BP,	/* CFA = rbp + offset */
+	HOOK_RULE_PLAIN, /* see enum insp_hook_plain */
+	HOOK_RULE_LOST,	 /* no unwind table, or one that says what we do not understand */
+	HOOK_RULE_END,	 /* outermost frame */
+	HOOK_RULE_SP,	 /* CFA = rsp + offset */
+	HOOK_RULE_BP,	 /* CFA = rbp + offset */
 	HOOK_RULE_BP_AT, /* CFA = *(rbp + offset): a frame that realigned its stack */
 	HOOK_RULE_SIGNAL, /* a signal trampoline: the registers lie in a ucontext at rsp */
 	HOOK_RULE_PLT,	/* CFA = rsp + 8, and 8 more from byte `offset` of the 16-byte entry on */
@@ -168,18 +192,24 @@ enum insp_hook_bp_kind {
 	HOOK_BP_CFA,	/* it lies at CFA + bp_offset */
 	HOOK_BP_BP,	/* it lies at rbp + bp_offset */
 };
+/*
+ * The rules of nearly all code, with offsets that need no further check: the CFA is a multiple of 8 above
+ * rsp or rbp, and rbp was saved between rsp and the return address, or not at all.
+ */
+enum insp_hook_plain {
+	HOOK_PLAIN_FROM_BP = 1 << 0, /* CFA = rbp + offset; else rsp + offset */
+	HOOK_PLAIN_BP_SAVED = 1 << 1, /* the caller's rbp lies at CFA + bp_offset; else it is ours */
+};
 
 /* How to get from a frame to its caller, packed into one word: it is read and written whole. */
 typedef uint64_t insp_hook_rule;
 
-static inline insp_hook_rule insp_hook_rule_make(unsigned kind, unsigned bp_kind, int64_t bp_offset,
-						 int64_t offset)
-{
-	return (uint64_t)(uint32_t)offset | ((uint64_t)(bp_offset / 8) & 0xffffff) << 32 |
-	       (uint64_t)kind << 56 | (uint64_t)bp_kind << 60;
-}
-static inline unsigned insp_hook_rule_kind(insp_hook_rule r) { return (r >> 56) & 15; }
-static inline unsigned insp_hook_rule_bp_kind(insp_hook_rule r) { return (unsigned)(r >> 60) & 3; }
+insp_hook_rule insp_hook_rule_make(unsigned kind, unsigned bp_kind, int64_t bp_offset,
+				   int64_t offset);
+/* Plain flags in the two lowest bits, then the kind; for plain rules: no more than the flags. */
+static inline unsigned insp_hook_rule_top(insp_hook_rule r) { return (unsigned)(r >> 56); }
+static inline unsigned insp_hook_rule_kind(insp_hook_rule r) { return (r >> 58) & 15; }
+static inline unsigned insp_hook_rule_bp_kind(insp_hook_rule r) { return (unsigned)(r >> 62); }
 static inline int64_t insp_hook_rule_offset(insp_hook_rule r) { return (int32_t)r; }
 static inline int64_t insp_hook_rule_bp_offset(insp_hook_rule r)
 {
@@ -203,19 +233,9 @@ struct insp_hook_rules {
 extern struct insp_hook_rules insp_hook_rules;
 insp_hook_rule insp_hook_rule_slow(uintptr_t return_address);
 
-/* For a return address: the rule of the call before it. */
-static inline insp_hook_rule insp_hook_rule_of(uintptr_t return_address)
-{
-	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> insp_hook_rules.shift;
-	uint64_t rule = __atomic_load_n(&insp_hook_rules.entries[i].rule, __ATOMIC_RELAXED);
-	uint64_t key = __atomic_load_n(&insp_hook_rules.entries[i].key, __ATOMIC_RELAXED);
-	uint64_t now = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
-
-	return hook_likely((key ^ rule ^ now) == return_address) ? rule
-								 : insp_hook_rule_slow(return_address);
-}
-
 /* ---- walk.c */
+
+void insp_hook_memo_init(struct insp_hook_memo *memo);
 
 /* Of the library itself, by the linker. */
 extern const char __ehdr_start[], etext[];
@@ -226,56 +246,45 @@ uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
 /* ---- stacks.c */
 
 int insp_hook_stacks_init(void);
-/* The number of the stack in frames[0..n), outermost first, whose hash is `hash`; 0 when the table is
-   full. Fills in `frame` of each. */
-uint32_t insp_hook_site_of(uint64_t hash, struct insp_hook_memo_frame *frames, uint32_t n);
+/* Enters the stack in frames[0..n), outermost first, whose hash is `hash`: gives its number, 0 when the
+   tables are full. Fills in `frame` of each. */
+uint32_t insp_hook_site_enter(uint64_t hash, struct insp_hook_memo_frame *frames, uint32_t n);
 void insp_hook_stacks_before_fork(bool busy);
 void insp_hook_stacks_after_fork(bool busy);
+
+/*
+ * Hash of a stack -> its site. An entry is the lower bits of the hash and the site; the upper bits say
+ * where in the table it is. 0: empty. Behind the entries lie the whole hashes, for when it grows.
+ */
+struct insp_hook_site_index {
+	uint32_t bits, used;
+	uint64_t entries[];
+};
+extern struct insp_hook_site_index *insp_hook_sites;
 
 /* ---- counters.c */
 
 int insp_hook_counters_init(void);
 uint64_t *insp_hook_bank_create(uint32_t index);
 uint64_t *insp_hook_counters_page(uint64_t *bank, uint32_t page);
-void insp_hook_count_shared(uint32_t site, bool freed, uint64_t objects, uint64_t bytes);
-
-typedef uint64_t insp_hook_pair __attribute__((vector_size(16)));
-
-/* Counts in the thread's own bank, t NULL: in the shared one. One 16-byte store: a stop never sees
-   an object counted and its bytes not. */
-static inline void insp_hook_count(struct insp_hook_thread *t, uint32_t site, bool freed,
-				   uint64_t objects, uint64_t bytes)
-{
-	if (hook_unlikely(!t || !t->pages)) {
-		insp_hook_count_shared(site, freed, objects, bytes);
-		return;
-	}
-	uint64_t page = t->pages[site / INSP_HOOK_PAGE_SITES];
-
-	if (hook_unlikely(!page)) {
-		page = (uint64_t)insp_hook_counters_page(t->pages, site / INSP_HOOK_PAGE_SITES);
-		if (!page)
-			return;
-	}
-	insp_hook_pair *pair =
-		(insp_hook_pair *)page + (size_t)(site % INSP_HOOK_PAGE_SITES) * 2 + freed;
-
-	*pair += (insp_hook_pair){objects, bytes};
-}
+void insp_hook_count_shared(uint32_t site, uint64_t objects, uint64_t bytes);
 
 /* ---- samples.c */
 
-/* One bit a slot: was perhaps a block recorded whose address falls there? Full mode: always. */
+/*
+ * Was perhaps a block recorded at p? One bit a slot, at the upper bits of a hash. In full mode the shift
+ * is so large that a single word of ones is left of it, and always near.
+ */
 #define HOOK_FILTER_BITS 17
-extern uint64_t insp_hook_filter[1u << (HOOK_FILTER_BITS - 6)];
+extern uint64_t insp_hook_filter[1u << (HOOK_FILTER_BITS - 6)], insp_hook_filter_shift;
 
-static inline uint32_t insp_hook_filter_slot(uintptr_t p)
+static inline uint64_t insp_hook_filter_slot(uintptr_t p, uint64_t shift)
 {
-	return (uint32_t)(((p >> 4) * UINT64_C(0x9e3779b97f4a7c15)) >> (64 - HOOK_FILTER_BITS));
+	return ((p >> 4) * UINT64_C(0x9e3779b97f4a7c15)) >> shift;
 }
 static inline bool insp_hook_maybe(const void *p)
 {
-	uint32_t slot = insp_hook_filter_slot((uintptr_t)p);
+	uint64_t slot = insp_hook_filter_slot((uintptr_t)p, insp_hook_filter_shift);
 
 	return (insp_hook_filter[slot / 64] >> (slot % 64)) & 1;
 }
@@ -289,17 +298,13 @@ bool insp_hook_samples_take(uintptr_t p, struct insp_hook_sample *ret);
 
 /* ---- shadow.c: full mode */
 
-struct insp_hook_record {
-	uint64_t word;
-	uint64_t size_bytes; /* as asked for */
-	uint32_t site;
-};
 int insp_hook_shadow_init(void);
-bool insp_hook_shadow_put(struct insp_hook_thread *t, uintptr_t p, uint64_t size_bytes,
-			  uint32_t site);
-bool insp_hook_shadow_take(uintptr_t p, struct insp_hook_record *ret);
-/* The other way round, when the block stayed after all. */
-void insp_hook_shadow_restore(uintptr_t p, const struct insp_hook_record *record);
+/* Makes the word for p if there is none; NULL: no memory, or no such address. */
+uint64_t *insp_hook_shadow_make(uintptr_t p);
+/* Takes the record of p out: gives its word, 0 none. Restore: the block stayed after all. */
+uint64_t insp_hook_shadow_take(uintptr_t p);
+void insp_hook_shadow_restore(uintptr_t p, uint64_t word);
+extern uint64_t *insp_hook_shadow_root;
 
 /* ---- record.c: the slow paths */
 

@@ -8,7 +8,7 @@ HOOK_OBJS := $(HOOK_SRCS:%.c=$(BUILD)/hook/%.o)
 HOOK_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Iinspector -Iinclude -O2 -g $(WARN) \
 	-fPIC -fvisibility=hidden -fno-plt -fomit-frame-pointer -ftls-model=initial-exec -mcx16 \
 	-fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free \
-	-fasynchronous-unwind-tables -fno-stack-protector
+	-fasynchronous-unwind-tables -fno-stack-protector -fno-tree-slp-vectorize
 
 ALL	+= $(HOOK)
 INSTALL	+= 755:$(HOOK):$(LIBDIR)/meminspect/libmeminspect-hook.so

@@ -52,18 +52,10 @@ bool insp_hook_readable(uintptr_t addr)
 	return ok;
 }
 
-static uint64_t monotonic_seconds(void)
+uint32_t insp_hook_seconds_since(int64_t second)
 {
-	struct timespec now = {0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec;
-}
-
-uint32_t insp_hook_seconds(void)
-{
-	static uint64_t first;
-	uint64_t now = monotonic_seconds(), start = __atomic_load_n(&first, __ATOMIC_RELAXED);
+	static int64_t first;
+	int64_t start = __atomic_load_n(&first, __ATOMIC_RELAXED);
 
 	if (hook_unlikely(!start)) {
 		struct timespec real = {0};
@@ -71,12 +63,20 @@ uint32_t insp_hook_seconds(void)
 		(void)clock_gettime(CLOCK_REALTIME, &real);
 		insp_hook_header.started_ns =
 			(uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec;
-		start = now;
-		__atomic_store_n(&first, now, __ATOMIC_RELAXED);
+		start = second;
+		__atomic_store_n(&first, start, __ATOMIC_RELAXED);
 	}
-	uint32_t seconds = (uint32_t)(now - start);
+	uint32_t seconds = (uint32_t)(second - start);
 
 	if (hook_unlikely(insp_hook_header.seconds != seconds))
 		insp_hook_header.seconds = seconds;
 	return seconds;
+}
+
+uint32_t insp_hook_seconds(void)
+{
+	struct timespec now = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return insp_hook_seconds_since(now.tv_sec);
 }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "hook/fast.h"
 #include "hook/hook.h"
 
 /* The program's frame: what lies above the return address of a slow path that was jumped to. */
@@ -58,14 +59,6 @@ static bool drawn(size_t n)
 	return true;
 }
 
-static void count_sample(struct insp_hook_thread *t, uint32_t site, bool freed, uint64_t size_bytes)
-{
-	double p = insp_hook_chance(size_bytes);
-
-	insp_hook_count(t, site, freed, (uint64_t)(INSP_HOOK_COUNT_SCALE / p + 0.5),
-			(uint64_t)((double)size_bytes / p + 0.5));
-}
-
 static hook_cold void record_sample(struct insp_hook_thread *t, uintptr_t p, size_t n, uint32_t site)
 {
 	const struct insp_hook_sample sample = {
@@ -75,31 +68,55 @@ static hook_cold void record_sample(struct insp_hook_thread *t, uintptr_t p, siz
 		.seconds = insp_hook_seconds(),
 		.thread = t->tid,
 	};
+	double chance = insp_hook_chance(n);
 
-	count_sample(t, site, false, n);
+	insp_hook_count(t, site, (uint64_t)(INSP_HOOK_COUNT_SCALE / chance + 0.5),
+			(uint64_t)((double)n / chance + 0.5));
 	__atomic_fetch_add(&insp_hook_header.nsamples, 1, __ATOMIC_RELAXED);
 	if (!insp_hook_samples_add(&sample))
 		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
 }
 
-static inline void record(void *p, size_t n, const struct caller *caller)
+static hook_inline void record_block(struct insp_hook_thread *t, void *p, size_t n, uint32_t site)
+{
+	if (hook_likely(insp_hook_shadow_put(t, (uintptr_t)p, n, site)))
+		insp_hook_count(t, site, 1, n);
+	else
+		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
+}
+
+/* Any mode, any thread. */
+static hook_cold void record_any(void *p, size_t n, const struct caller *caller)
 {
 	struct insp_hook_thread *t = insp_hook_enter();
 
-	if (hook_unlikely(!t))
+	if (!t)
 		return;
 	uint32_t site = insp_hook_capture(t, caller->pc, caller->sp, caller->bp);
 
-	if (hook_likely(site)) {
-		if (hook_unlikely(insp_hook_mode != INSP_HOOK_FULL)) {
-			record_sample(t, (uintptr_t)p, n, site);
-		} else if (insp_hook_shadow_put(t, (uintptr_t)p, n, site)) {
-			insp_hook_count(t, site, false, 1, n);
-		} else {
-			__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
-		}
-	}
+	if (site && insp_hook_mode == INSP_HOOK_FULL)
+		record_block(t, p, n, site);
+	else if (site)
+		record_sample(t, (uintptr_t)p, n, site);
 	insp_hook_leave(t);
+}
+
+static hook_inline void record(void *p, size_t n, const struct caller *caller)
+{
+	struct insp_hook_thread *t = insp_hook_self;
+
+	if (hook_unlikely(insp_hook_mode != INSP_HOOK_FULL || !t || t->busy)) {
+		record_any(p, n, caller);
+		return;
+	}
+	t->busy = 1;
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	uint32_t site = insp_hook_capture(t, caller->pc, caller->sp, caller->bp);
+
+	if (hook_likely(site))
+		record_block(t, p, n, site);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	t->busy = 0;
 }
 
 void *insp_hook_slow_malloc(size_t n)
@@ -108,7 +125,7 @@ void *insp_hook_slow_malloc(size_t n)
 	bool wanted = drawn(n);
 	void *p = insp_hook_real.malloc(n);
 
-	if (wanted && p)
+	if (hook_likely(wanted && p))
 		record(p, n, &caller);
 	return p;
 }
@@ -121,7 +138,7 @@ void *insp_hook_slow_calloc(size_t n, size_t size_bytes)
 	void *p = insp_hook_real.calloc(n, size_bytes);
 
 	if (wanted && p)
-		record(p, total, &caller);
+		record_any(p, total, &caller);
 	return p;
 }
 
@@ -132,7 +149,7 @@ void *insp_hook_slow_aligned(void *(*real)(size_t, size_t), size_t align, size_t
 	void *p = real(align, n);
 
 	if (wanted && p)
-		record(p, n, &caller);
+		record_any(p, n, &caller);
 	return p;
 }
 
@@ -143,7 +160,7 @@ void *insp_hook_slow_paged(void *(*real)(size_t), size_t n)
 	void *p = real(n);
 
 	if (wanted && p)
-		record(p, n, &caller);
+		record_any(p, n, &caller);
 	return p;
 }
 
@@ -154,95 +171,82 @@ int insp_hook_slow_posix_memalign(void **ret, size_t align, size_t n)
 	int rc = insp_hook_real.posix_memalign(ret, align, n);
 
 	if (wanted && !rc)
-		record(*ret, n, &caller);
+		record_any(*ret, n, &caller);
 	return rc;
 }
 
 /* ---- the end of a block */
 
-/* What was known about a block, as long as it may still be needed. */
-struct former {
-	bool recorded, sampled;
-	uint32_t site;
-	uint64_t size_bytes;
-	struct insp_hook_record word;
+static hook_cold void end_of_sample(void *p)
+{
 	struct insp_hook_sample sample;
-};
 
-static inline void take(void *p, struct former *ret)
-{
-	ret->recorded = false;
-	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL)) {
-		if (!insp_hook_shadow_take((uintptr_t)p, &ret->word))
-			return;
-		ret->sampled = false;
-		ret->site = ret->word.site;
-		ret->size_bytes = ret->word.size_bytes;
-	} else {
-		if (insp_hook_mode != INSP_HOOK_SAMPLED ||
-		    !insp_hook_samples_take((uintptr_t)p, &ret->sample))
-			return;
-		ret->sampled = true;
-		ret->site = ret->sample.site;
-		ret->size_bytes = ret->sample.size_bytes;
-	}
-	ret->recorded = true;
-}
-
-static inline void count_end(const struct former *former)
-{
-	struct insp_hook_thread *t = insp_hook_enter();
-
-	if (hook_unlikely(former->sampled))
-		count_sample(t, former->site, true, former->size_bytes);
-	else
-		insp_hook_count(t, former->site, true, 1, former->size_bytes);
-	if (hook_likely(t))
-		insp_hook_leave(t);
-}
-
-static void put_back(void *p, const struct former *former)
-{
-	if (!former->sampled)
-		insp_hook_shadow_restore((uintptr_t)p, &former->word);
-	else if (!insp_hook_samples_add(&former->sample))
-		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
+	if (p && insp_hook_mode == INSP_HOOK_SAMPLED)
+		(void)insp_hook_samples_take((uintptr_t)p, &sample);
 }
 
 void insp_hook_slow_free(void *p)
 {
-	struct former former;
-
-	if (!p || insp_hook_early(p))
+	if (hook_unlikely(insp_hook_early(p)))
 		return;
-	take(p, &former);
-	if (former.recorded)
-		count_end(&former);
+	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL))
+		insp_hook_shadow_erase((uintptr_t)p);
+	else
+		end_of_sample(p);
 	insp_hook_real.free(p);
+}
+
+static hook_cold void *leave_early_block(void *p, size_t n)
+{
+	size_t was = insp_hook_early_size(p);
+	void *q = insp_hook_real.malloc(n);
+
+	if (q)
+		memcpy(q, p, was < n ? was : n);
+	return q;
+}
+
+/* What was known about a block, as long as it may still be needed. */
+struct former {
+	uint64_t word; /* full mode */
+	bool sampled;
+	struct insp_hook_sample sample;
+};
+
+static hook_inline void take(void *p, struct former *ret)
+{
+	ret->word = 0;
+	ret->sampled = false;
+	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL))
+		ret->word = insp_hook_shadow_take((uintptr_t)p);
+	else if (insp_hook_mode == INSP_HOOK_SAMPLED)
+		ret->sampled = insp_hook_samples_take((uintptr_t)p, &ret->sample);
+}
+
+static hook_cold void put_back(void *p, const struct former *former)
+{
+	if (former->word)
+		insp_hook_shadow_restore((uintptr_t)p, former->word);
+	else if (former->sampled && !insp_hook_samples_add(&former->sample))
+		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
 }
 
 void *insp_hook_slow_realloc(void *p, size_t n)
 {
 	struct caller caller = CALLER();
 	bool wanted = drawn(n);
-	struct former former = {.recorded = false};
+	struct former former = {.word = 0};
 	void *q;
 
 	if (hook_unlikely(p && insp_hook_early(p))) {
-		size_t was = insp_hook_early_size(p);
-
-		q = insp_hook_real.malloc(n);
-		if (q)
-			memcpy(q, p, was < n ? was : n);
+		q = leave_early_block(p, n);
 	} else {
 		if (p)
 			take(p, &former);
 		q = insp_hook_real.realloc(p, n);
 	}
-	if (former.recorded && !q && n)
+	if (hook_unlikely(!q && n && p))
 		put_back(p, &former);
-	else if (former.recorded)
-		count_end(&former);
 	if (wanted && q)
 		record(q, n, &caller);
 	return q;

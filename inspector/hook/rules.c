@@ -10,6 +10,20 @@
 
 struct insp_hook_rules insp_hook_rules = {.generation = UINT64_C(1) << 48};
 
+insp_hook_rule insp_hook_rule_make(unsigned kind, unsigned bp_kind, int64_t bp_offset, int64_t offset)
+{
+	bool fits = offset >= 8 && offset % 8 == 0, saved = bp_kind == HOOK_BP_CFA;
+	uint64_t top = (uint64_t)kind << 2 | (uint64_t)bp_kind << 6;
+
+	if (kind == HOOK_RULE_SP && fits &&
+	    (bp_kind == HOOK_BP_SAME || (saved && bp_offset <= -16 && bp_offset + offset >= 0)))
+		top = saved ? HOOK_PLAIN_BP_SAVED : 0;
+	else if (kind == HOOK_RULE_BP && fits &&
+		 (bp_kind == HOOK_BP_SAME || (saved && bp_offset == -16 && offset == 16)))
+		top = HOOK_PLAIN_FROM_BP | (saved ? HOOK_PLAIN_BP_SAVED : 0);
+	return (uint64_t)(uint32_t)offset | ((uint64_t)(bp_offset / 8) & 0xffffff) << 32 | top << 56;
+}
+
 int insp_hook_rules_init(unsigned bits)
 {
 	insp_hook_rules.entries = insp_hook_map(sizeof(*insp_hook_rules.entries) << bits);

@@ -14,6 +14,7 @@
 #include "hook/hook.h"
 
 uint64_t insp_hook_filter[1u << (HOOK_FILTER_BITS - 6)] __attribute__((aligned(64)));
+uint64_t insp_hook_filter_shift = 64 - HOOK_FILTER_BITS;
 static uint8_t filter_counts[1u << HOOK_FILTER_BITS];
 
 #define EMPTY	0
@@ -43,7 +44,7 @@ int insp_hook_samples_init(void)
 
 void insp_hook_filter_add(uintptr_t p)
 {
-	uint32_t slot = insp_hook_filter_slot(p);
+	uint64_t slot = insp_hook_filter_slot(p, 64 - HOOK_FILTER_BITS);
 	uint8_t n = __atomic_load_n(&filter_counts[slot], __ATOMIC_RELAXED);
 
 	while (n < UINT8_MAX)
@@ -60,7 +61,7 @@ void insp_hook_filter_add(uintptr_t p)
  */
 static void filter_remove(uintptr_t p)
 {
-	uint32_t slot = insp_hook_filter_slot(p);
+	uint64_t slot = insp_hook_filter_slot(p, 64 - HOOK_FILTER_BITS);
 	uint64_t bit = UINT64_C(1) << (slot % 64);
 	uint8_t n = __atomic_load_n(&filter_counts[slot], __ATOMIC_RELAXED);
 
@@ -78,7 +79,8 @@ static void filter_remove(uintptr_t p)
 
 void insp_hook_filter_all(void)
 {
-	memset(insp_hook_filter, 0xff, sizeof(insp_hook_filter));
+	__atomic_store_n(&insp_hook_filter[0], UINT64_MAX, __ATOMIC_RELAXED);
+	__atomic_store_n(&insp_hook_filter_shift, 63, __ATOMIC_RELEASE);
 }
 
 static uint32_t home(uintptr_t p)

@@ -7,8 +7,8 @@
  * indexes are private: frame index (parent, pc) -> frame, and site index hash of the whole
  * stack -> site, which is all that an allocation whose stack is known touches.
  *
- * Look-ups in the site index take no lock. New stacks are entered under one, and never wait for it
- * long: the event is dropped instead, or, when the owner's thread is gone (a raw clone copied the
+ * Look-ups in the site index take no lock. New stacks are entered under one, and do not wait for it
+ * for ever (its owner may have lost the CPU): the event is dropped instead, or, when the owner's thread is gone (a raw clone copied the
  * lock into the child), the lock is taken over. Everything is written in an order that
  * leaves the tables valid whenever the writer stops.
  */
@@ -16,8 +16,10 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "hook/fast.h"
 #include "hook/hook.h"
 
 /* ---- the lock */
@@ -25,7 +27,9 @@
 static uint32_t lock; /* 0, or the thread id of its owner */
 
 #define SPINS  256
-#define YIELDS 256
+#define YIELDS 64
+#define NAPS   200
+#define NAP_NS 100000
 
 static bool owner_gone(uint32_t owner)
 {
@@ -36,11 +40,23 @@ static bool owner_gone(uint32_t owner)
 	return gone;
 }
 
+/* A thread with real-time priority has to sleep, to let one without go on. */
+static void wait_for_owner(bool yield)
+{
+	int saved = errno;
+
+	if (yield)
+		(void)sched_yield();
+	else
+		(void)syscall(SYS_nanosleep, &(struct timespec){.tv_nsec = NAP_NS}, NULL);
+	errno = saved;
+}
+
 static bool lock_take(uint32_t tid)
 {
 	uint32_t none = 0;
 
-	for (unsigned i = 0; i < SPINS + YIELDS; i++) {
+	for (unsigned i = 0; i < SPINS + YIELDS + NAPS; i++) {
 		none = 0;
 		if (__atomic_compare_exchange_n(&lock, &none, tid, true, __ATOMIC_ACQUIRE,
 						__ATOMIC_RELAXED))
@@ -48,7 +64,7 @@ static bool lock_take(uint32_t tid)
 		if (i < SPINS)
 			__builtin_ia32_pause();
 		else
-			(void)sched_yield();
+			wait_for_owner(i < SPINS + YIELDS);
 	}
 	none = __atomic_load_n(&lock, __ATOMIC_RELAXED);
 	if (none && owner_gone(none) &&
@@ -191,49 +207,25 @@ full:
 
 /* ---- sites */
 
-struct site_entry {
-	uint64_t hash; /* 0: empty */
-	uint32_t site, unused;
-};
-struct site_index {
-	uint32_t bits, used;
-	struct site_entry entries[];
-};
-static struct site_index *sites;
+struct insp_hook_site_index *insp_hook_sites;
 
-static struct site_index *site_index_create(uint32_t bits)
+static struct insp_hook_site_index *site_index_create(uint32_t bits)
 {
-	struct site_index *index =
-		insp_hook_map(sizeof(struct site_index) + (sizeof(struct site_entry) << bits));
+	struct insp_hook_site_index *index = insp_hook_map(sizeof(*index) + (2 * sizeof(uint64_t) << bits));
 
 	if (index)
 		index->bits = bits;
 	return index;
 }
 
-static uint32_t site_find(uint64_t hash)
+static void site_index_put(struct insp_hook_site_index *index, uint64_t hash, uint32_t site)
 {
-	const struct site_index *index = __atomic_load_n(&sites, __ATOMIC_ACQUIRE);
-	uint32_t mask = (1u << index->bits) - 1;
+	uint64_t n = UINT64_C(1) << index->bits, i = hash >> (64 - index->bits);
 
-	for (uint32_t i = (uint32_t)(hash >> (64 - index->bits));; i = (i + 1) & mask) {
-		uint64_t there = __atomic_load_n(&index->entries[i].hash, __ATOMIC_ACQUIRE);
-
-		if (hook_likely(there == hash))
-			return index->entries[i].site;
-		if (!there)
-			return 0;
-	}
-}
-
-static void site_index_put(struct site_index *index, uint64_t hash, uint32_t site)
-{
-	uint32_t i = (uint32_t)(hash >> (64 - index->bits));
-
-	while (index->entries[i].hash)
-		i = (i + 1) & ((1u << index->bits) - 1);
-	index->entries[i].site = site;
-	__atomic_store_n(&index->entries[i].hash, hash, __ATOMIC_RELEASE);
+	while (index->entries[i])
+		i = (i + 1) & (n - 1);
+	index->entries[n + i] = hash;
+	__atomic_store_n(&index->entries[i], hash << INSP_HOOK_SITE_BITS | site, __ATOMIC_RELEASE);
 	index->used++;
 }
 
@@ -241,16 +233,19 @@ static void site_index_put(struct site_index *index, uint64_t hash, uint32_t sit
    the new one. False: no more room. */
 static bool site_index_room(void)
 {
-	if (sites->used < (1u << sites->bits) / 4 * 3)
-		return true;
-	struct site_index *wider = site_index_create(sites->bits + 1);
+	struct insp_hook_site_index *old = insp_hook_sites, *wider;
+	uint64_t n = UINT64_C(1) << old->bits;
 
+	if (old->used < n / 8 * 5)
+		return true;
+	wider = site_index_create(old->bits + 1);
 	if (!wider)
-		return sites->used < (1u << sites->bits) / 8 * 7;
-	for (uint32_t i = 0; i < 1u << sites->bits; i++)
-		if (sites->entries[i].hash)
-			site_index_put(wider, sites->entries[i].hash, sites->entries[i].site);
-	__atomic_store_n(&sites, wider, __ATOMIC_RELEASE);
+		return old->used < n / 8 * 7;
+	for (uint64_t i = 0; i < n; i++)
+		if (old->entries[i])
+			site_index_put(wider, old->entries[n + i],
+				       (uint32_t)(old->entries[i] & INSP_HOOK_SITE_MASK));
+	__atomic_store_n(&insp_hook_sites, wider, __ATOMIC_RELEASE);
 	return true;
 }
 
@@ -275,43 +270,36 @@ static uint32_t site_new(uint32_t frame)
 	return site;
 }
 
-static hook_cold uint32_t site_enter(uint64_t hash, struct insp_hook_memo_frame *stack, uint32_t n)
+hook_cold uint32_t insp_hook_site_enter(uint64_t hash, struct insp_hook_memo_frame *stack, uint32_t n)
 {
 	uint32_t known = n, frame = 0, site;
 
 	if (!lock_take((uint32_t)syscall(SYS_gettid)))
 		return 0;
-	site = site_find(hash);
+	site = insp_hook_site_find(hash);
 	if (site)
 		goto out;
-	while (known && !stack[known - 1].frame)
+	while (known && !stack[known - 1].more.frame)
 		known--;
 	if (known)
-		frame = stack[known - 1].frame;
+		frame = stack[known - 1].more.frame;
 	for (; known < n; known++) {
 		frame = frame_of(frame, stack[known].pc);
 		if (!frame)
 			goto out;
-		stack[known].frame = frame;
+		stack[known].more.frame = frame;
 	}
 	site = site_new(frame);
 	if (site && site_index_room())
-		site_index_put(sites, hash, site);
+		site_index_put(insp_hook_sites, hash, site);
 out:
 	lock_give();
 	return site;
 }
 
-uint32_t insp_hook_site_of(uint64_t hash, struct insp_hook_memo_frame *stack, uint32_t n)
-{
-	uint32_t site = site_find(hash);
-
-	return hook_likely(site) ? site : site_enter(hash, stack, n);
-}
-
 int insp_hook_stacks_init(void)
 {
 	insp_hook_header.nframes = insp_hook_header.nsites = 1;
-	sites = site_index_create(9);
-	return sites && frame_index_grow() ? 0 : -1;
+	insp_hook_sites = site_index_create(9);
+	return insp_hook_sites && frame_index_grow() ? 0 : -1;
 }

@@ -79,6 +79,7 @@ static struct insp_hook_thread *new_block(void)
 	if (!t)
 		return NULL;
 	t->taken = 1;
+	insp_hook_memo_init(&t->memo);
 	t->index = __atomic_fetch_add(&nblocks, 1, __ATOMIC_RELAXED);
 	if (insp_hook_mode == INSP_HOOK_FULL)
 		t->pages = insp_hook_bank_create(t->index);
@@ -137,8 +138,8 @@ static struct insp_hook_thread *take_block(void)
 	t->serial = __atomic_fetch_add(&insp_hook_header.nthreads, 1, __ATOMIC_RELAXED) %
 		    INSP_HOOK_THREADS;
 	tids[t->serial] = t->tid;
-	t->seconds = UINT32_MAX;
-	t->memo_n = t->memo_site = 0;
+	t->second = -1;
+	t->memo.n = t->memo.site = 0;
 	t->transient = false;
 	if (!t->random)
 		t->random = seed(t);

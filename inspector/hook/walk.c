@@ -18,17 +18,13 @@
  */
 #include <ucontext.h>
 
+#include "hook/fast.h"
 #include "hook/hook.h"
-
-/* What a step used, for the memo. */
-enum hook_uses {
-	USES_BP = 1 << 0,  /* rbp took part in finding the caller */
-	KEEPS_BP = 1 << 1, /* the caller has the same rbp */
-};
 
 /* The registers in a frame, and how far up its stack may be read. */
 struct position {
-	uint64_t pc, sp, bp, bp_slot;
+	uint64_t sp, pc;
+	const uint64_t *bp_at; /* where the value lies that rbp has */
 	uintptr_t limit;
 	bool own;
 };
@@ -92,174 +88,328 @@ static hook_cold enum outcome step_signal(struct insp_hook_thread *t, struct pos
 	/* Rules are looked up for the byte before: here the address itself is meant. */
 	at->pc = (uint64_t)uc->uc_mcontext.gregs[REG_RIP] + 1;
 	at->sp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
-	at->bp = (uint64_t)uc->uc_mcontext.gregs[REG_RBP];
-	at->bp_slot = 0;
+	at->bp_at = (const uint64_t *)&uc->uc_mcontext.gregs[REG_RBP];
 	set_limit(t, at);
 	return BEHIND_SIGNAL;
 }
 
-/* One frame outward. *ret_uses: enum hook_uses. */
-static hook_inline enum outcome step(struct insp_hook_thread *t, struct position *at, uint32_t *ret_uses)
+/* One frame outward by any rule, with every address checked. */
+static hook_cold enum outcome step_careful(struct insp_hook_thread *t, struct position *at, uint64_t rule)
 {
-	insp_hook_rule rule = insp_hook_rule_of(at->pc);
+	unsigned kind = insp_hook_rule_kind(rule), bp_kind = insp_hook_rule_bp_kind(rule);
 	int64_t offset = insp_hook_rule_offset(rule);
-	uintptr_t cfa;
-	uint32_t uses = 0;
+	uintptr_t bp = *at->bp_at, cfa, slot;
 
-	switch (insp_hook_rule_kind(rule)) {
+	if (kind == HOOK_RULE_PLAIN) {
+		unsigned top = insp_hook_rule_top(rule);
+
+		kind = top & HOOK_PLAIN_FROM_BP ? HOOK_RULE_BP : HOOK_RULE_SP;
+		bp_kind = top & HOOK_PLAIN_BP_SAVED ? HOOK_BP_CFA : HOOK_BP_SAME;
+	}
+	switch (kind) {
 	case HOOK_RULE_SP:
 		cfa = at->sp + (uint64_t)offset;
 		break;
 	case HOOK_RULE_BP:
-		cfa = at->bp + (uint64_t)offset;
-		uses = USES_BP;
+		cfa = bp + (uint64_t)offset;
 		break;
 	case HOOK_RULE_BP_AT:
-		if (!may_read(at, at->bp + (uint64_t)offset, 8))
+		if (!may_read(at, bp + (uint64_t)offset, 8))
 			return LOST;
-		cfa = load(at->bp + (uint64_t)offset);
-		uses = USES_BP;
+		cfa = load(bp + (uint64_t)offset);
 		break;
 	case HOOK_RULE_PLT:
 		cfa = at->sp + 8 + ((int64_t)((at->pc - 1) & 15) >= offset ? 8 : 0);
 		break;
-	case HOOK_RULE_SIGNAL: {
-		struct position copy = *at; /* so that *at can live in registers */
-		enum outcome outcome = step_signal(t, &copy);
-
-		*at = copy;
-		return outcome;
-	}
+	case HOOK_RULE_SIGNAL:
+		return step_signal(t, at);
 	case HOOK_RULE_END:
 		return AT_END;
 	default:
 		return LOST;
 	}
-	if (hook_unlikely(cfa <= at->sp || !may_read(at, cfa - 8, 8)))
+	if (cfa <= at->sp || !may_read(at, cfa - 8, 8))
 		return LOST;
-	unsigned bp_kind = insp_hook_rule_bp_kind(rule);
-
-	if (bp_kind == HOOK_BP_SAME) {
-		uses |= KEEPS_BP;
-		at->bp_slot = 0;
-	} else {
-		uintptr_t slot = (bp_kind == HOOK_BP_CFA ? cfa : at->bp) +
-				 (uint64_t)insp_hook_rule_bp_offset(rule);
-
-		if (bp_kind == HOOK_BP_BP)
-			uses |= USES_BP;
-		if (hook_unlikely(!may_read(at, slot, 8)))
+	if (bp_kind != HOOK_BP_SAME) {
+		slot = (bp_kind == HOOK_BP_CFA ? cfa : bp) + (uint64_t)insp_hook_rule_bp_offset(rule);
+		if (!may_read(at, slot, 8))
 			return LOST;
-		at->bp_slot = slot;
-		at->bp = load(slot);
+		at->bp_at = (const uint64_t *)slot;
 	}
-	*ret_uses = uses;
 	at->pc = load(cfa - 8);
 	at->sp = cfa;
 	return at->pc ? WENT_ON : AT_END;
 }
 
-/* Are all words that led from frame j outward what they were? */
-static hook_inline bool outward_unchanged(const struct insp_hook_thread *t, int j)
+/* where? a : b, and no branch: whether rbp was saved, or a frame is further in, is not to be foretold. */
+static hook_inline uintptr_t choose(bool which, uintptr_t a, uintptr_t b)
 {
-	for (int k = j - 1; k >= 0; k--) {
-		const struct insp_hook_memo_frame *f = &t->memo[k];
+	__asm__("" : "+r"(a), "+r"(b)); /* keeps a compiler from making it one again */
+	return b ^ ((a ^ b) & -(uintptr_t)which);
+}
 
-		if (f->pc <= INSP_HOOK_PC_LOST)
-			break; /* no frame, but the mark of a stack that ended there */
-		if (hook_unlikely(load(f->sp - 8) != f->pc))
+/* ---- the memo */
+
+/* What pads, and the mark of a stack that was not followed to its end, "return" to: themselves. */
+static const uint64_t marks[] = {0, INSP_HOOK_PC_TRUNCATED, INSP_HOOK_PC_LOST};
+
+static struct insp_hook_step mark_step(uint64_t mark)
+{
+	return (struct insp_hook_step){.sp = (uintptr_t)(&marks[mark] + 1), .pc = mark};
+}
+
+void insp_hook_memo_init(struct insp_hook_memo *memo)
+{
+	memo->frames[0].sp = UINT64_MAX;
+	for (size_t i = 1; i < HOOK_PADS; i++)
+		memo->frames[i] = (struct insp_hook_memo_frame){.sp = (uintptr_t)(&marks[1] + 1),
+								.pc = marks[1]};
+}
+
+static hook_inline uint64_t differs(const struct insp_hook_memo_frame *f)
+{
+	return load(f->sp - 8) ^ f->pc;
+}
+
+static bool bp_unchanged(const struct insp_hook_memo *memo, const struct insp_hook_memo_frame *m)
+{
+	for (uint32_t i = 0; i < m->more.nbp; i++)
+		if (load(memo->bp_words[i].addr) != memo->bp_words[i].value)
 			return false;
-		if (f->bp_slot && hook_unlikely(load(f->bp_slot) != f->bp))
-			return false;
-	}
 	return true;
 }
 
-static inline uint64_t mix(uint64_t hash, uint64_t pc)
+/* Are all words that led from m outward what they were? Eight frames at once, pads included. */
+static hook_inline bool unchanged(const struct insp_hook_memo *memo, const struct insp_hook_memo_frame *m)
 {
-	hash = (hash ^ pc) * UINT64_C(0x9e3779b97f4a7c15);
-	return hash ^ hash >> 32;
+	const struct insp_hook_memo_frame *f = m;
+	uint64_t difference = 0;
+
+	_Static_assert(HOOK_PADS == 8 + 1, "as many as are written out, and the end of searches");
+	for (; f > &memo->frames[HOOK_PADS]; f -= 8)
+		difference |= differs(f - 1) | differs(f - 2) | differs(f - 3) | differs(f - 4) |
+			      differs(f - 5) | differs(f - 6) | differs(f - 7) | differs(f - 8);
+	if (hook_unlikely(m->more.nbp) && !bp_unchanged(memo, m))
+		return false;
+	return !difference;
 }
 
-/* Puts the n new frames behind the kept ones, of which j is the innermost. */
-static hook_inline uint32_t merge(struct insp_hook_thread *t, int j, uint32_t n, const struct position *at)
+/* The innermost frame in front of m from which all words outward are still what they were. */
+static hook_cold struct insp_hook_memo_frame *still_good(struct insp_hook_memo *memo,
+							 const struct insp_hook_memo_frame *m)
 {
-	uint32_t depth = (uint32_t)(j + 1);
-	uint64_t hash = j >= 0 ? t->memo[j].hash : 0;
+	struct insp_hook_memo_frame *f = &memo->frames[HOOK_PADS];
+	uint32_t nbp = 0;
 
-	if (j >= 0) {
-		/* Reached from another frame than last time: it may have kept rbp elsewhere. */
-		t->memo[j].bp = at->bp;
-		t->memo[j].bp_slot = t->memo[j].bp_matters ? at->bp_slot : 0;
+	while (nbp < m->more.nbp && load(memo->bp_words[nbp].addr) == memo->bp_words[nbp].value)
+		nbp++;
+	/* f is good as long as those in front of it are unchanged. */
+	while (f < m && !differs(f) && f[1].more.nbp <= nbp)
+		f++;
+	return f;
+}
+
+static hook_inline uint64_t mix(uint64_t hash, uint64_t pc)
+{
+	return hash * UINT64_C(0x9fb21c651e98df25) + pc;
+}
+
+/* Is rbp needed to get outward from a frame with that rule? In doubt. */
+static bool bp_matters(unsigned top, bool outer_matters)
+{
+	if (!(top & ~(unsigned)HOOK_PLAIN_BP_SAVED))
+		return !top && outer_matters;
+	return top >> 2 != HOOK_RULE_END;
+}
+
+/* Notes what rbp is in m, where that matters, and where it came from. Gives the number of such words
+   from there outward. `mine`: no address of the stack, but of the register as it was. */
+static uint16_t note_bp(struct insp_hook_memo *memo, struct insp_hook_memo_frame *m,
+			const uint64_t *bp_at, const uint64_t *mine)
+{
+	if (!m->more.bp_matters)
+		return m->more.nbp;
+	memo->bp[m - memo->frames] = *bp_at;
+	if (bp_at == mine)
+		return m->more.nbp;
+	memo->bp_words[m->more.nbp] = (struct insp_hook_bp_word){(uintptr_t)bp_at, *bp_at};
+	return m->more.nbp + 1;
+}
+
+/* What a walk made of a stack: n steps, and the frame of the memo that it met. */
+struct walked {
+	uint32_t n;
+	unsigned tops;			  /* of all rules, or-ed */
+	struct insp_hook_memo_frame *met; /* in front of frames[HOOK_PADS]: none */
+	const uint64_t *bp_at;		  /* in that frame */
+	const uint64_t *mine;		  /* where the caller's rbp lies while we walk */
+	bool keep;			  /* the result may serve as memo */
+};
+
+/* Puts the new frames behind the kept ones. Rbp plays a part, other than in most code. */
+static hook_cold void append_with_bp(struct insp_hook_memo *memo, struct insp_hook_memo_frame *m,
+				     const struct insp_hook_step *steps, const struct walked *w)
+{
+	uint16_t nbp = 0;
+
+	/* Reached from another frame than last time: that may have kept rbp elsewhere. */
+	if (m >= &memo->frames[HOOK_PADS])
+		nbp = note_bp(memo, m, w->bp_at, w->mine);
+	for (uint32_t n = w->n; n--;) {
+		const struct insp_hook_step *s = &steps[n];
+		bool outer = m >= &memo->frames[HOOK_PADS] && m->more.bp_matters;
+
+		m++;
+		*m = (struct insp_hook_memo_frame){
+			s->sp, s->pc, mix(m >= &memo->frames[HOOK_PADS + 1] ? m[-1].hash : 0, s->pc),
+			{.nbp = nbp, .bp_matters = bp_matters(insp_hook_rule_top(s->rule), outer)}};
+		nbp = note_bp(memo, m, (const uint64_t *)s->bp_at, w->mine);
 	}
-	if (!n && depth == t->memo_n && t->memo_site)
-		return t->memo_site;
-	while (n--) {
-		const struct insp_hook_step *s = &t->steps[n];
-		struct insp_hook_memo_frame *f = &t->memo[depth];
+}
 
-		f->pc = s->pc;
-		f->sp = s->sp;
-		f->bp = s->bp;
-		f->bp_matters = (s->uses & USES_BP) ||
-				((s->uses & KEEPS_BP) && depth && f[-1].bp_matters);
-		f->bp_slot = f->bp_matters ? s->bp_slot : 0;
+static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct insp_hook_step *steps,
+				   uint32_t n)
+{
+	const struct insp_hook_memo_more more = {.nbp = m->more.nbp};
+	uint64_t hash = m->hash;
+
+	for (const struct insp_hook_step *s = steps + n; s > steps;) {
+		s--;
+		m++;
 		hash = mix(hash, s->pc);
-		f->hash = hash;
-		f->frame = 0;
-		depth++;
+		m->sp = s->sp;
+		m->pc = s->pc;
+		m->hash = hash;
+		m->more = more;
 	}
-	t->memo_n = depth;
-	t->memo_site = depth ? insp_hook_site_of(hash | !hash, t->memo, depth) : 0;
-	return t->memo_site;
+	return hash;
 }
 
-/* Walks outward from *at until the end or a frame of the memo. Returns the number of steps made; *ret_j
-   is the frame it met, -1 for none; *ret_keep whether the result may serve as memo. */
-static hook_inline uint32_t walk(struct insp_hook_thread *t, struct position *at, bool use_memo, int *ret_j,
-			    bool *ret_keep)
+/* The new frames join the kept ones; the site of all of them. */
+static hook_inline uint32_t merge(struct insp_hook_thread *t, const struct walked *w)
 {
-	int j = use_memo ? (int)t->memo_n - 1 : -1;
-	uint64_t mark = 0;
+	struct insp_hook_memo *memo = &t->memo;
+	struct insp_hook_memo_frame *m = w->met;
+	uint32_t depth;
+	uint64_t hash;
+
+	if (m < &memo->frames[HOOK_PADS])
+		m = &memo->frames[HOOK_PADS - 1];
+	depth = (uint32_t)(m - &memo->frames[HOOK_PADS - 1]) + w->n;
+	if (!w->n && depth == memo->n && memo->site)
+		return memo->site;
+	memo->n = depth;
+	memo->site = 0;
+	if (hook_unlikely(!depth))
+		return 0;
+	if (hook_likely(!(w->tops & ~(unsigned)HOOK_PLAIN_BP_SAVED) && !m->more.bp_matters)) {
+		hash = append(m, t->steps, w->n);
+	} else {
+		append_with_bp(memo, m, t->steps, w);
+		hash = memo->frames[HOOK_PADS - 1 + depth].hash;
+	}
+	hash *= UINT64_C(0x9e3779b97f4a7c15);
+	memo->site = insp_hook_site_find(hash);
+	if (hook_unlikely(!memo->site))
+		memo->site = insp_hook_site_enter(hash, &memo->frames[HOOK_PADS], depth);
+	return memo->site;
+}
+
+/* ---- the walk */
+
+/* A step that is no plain one. True: go on. */
+static hook_cold bool walk_careful(struct insp_hook_thread *t, struct position *at, uint64_t rule,
+				   struct walked *w)
+{
+	enum outcome outcome;
+
+	if (!at->pc) { /* behind the outermost frame */
+		w->n--;
+		w->met = &t->memo.frames[0];
+		return false;
+	}
+	outcome = step_careful(t, at, rule);
+	if (outcome == WENT_ON)
+		return true;
+	w->met = &t->memo.frames[0];
+	if (outcome == BEHIND_SIGNAL) {
+		w->keep = false;
+		return true;
+	}
+	if (outcome == LOST)
+		t->steps[w->n++] = mark_step(INSP_HOOK_PC_LOST);
+	return false;
+}
+
+/* Walks outward until the end or a frame of the memo. */
+static hook_inline void walk(struct insp_hook_thread *t, const struct position *from, bool use_memo,
+			     struct walked *ret)
+{
+	struct insp_hook_memo_frame *m = &t->memo.frames[use_memo ? HOOK_PADS - 1 + t->memo.n : 0];
+	uint64_t sp = from->sp, pc = from->pc, limit = from->limit;
+	const uint64_t *bp_at = from->bp_at;
+	bool own = from->own, keep = own;
+	unsigned tops = 0;
 	uint32_t n = 0;
 
-	*ret_keep = at->own;
 	for (;;) {
-		while (j >= 0 && t->memo[j].sp < at->sp)
-			j--;
-		if (j >= 0 && t->memo[j].sp == at->sp && t->memo[j].pc == at->pc &&
-		    (!t->memo[j].bp_matters || t->memo[j].bp == at->bp)) {
-			if (hook_likely(outward_unchanged(t, j)))
+		/* Most often the next one. */
+		m = (struct insp_hook_memo_frame *)choose(m->sp < sp, (uintptr_t)(m - 1), (uintptr_t)m);
+		while (hook_unlikely(m->sp < sp))
+			m--;
+		if (hook_unlikely(!((m->sp ^ sp) | (m->pc ^ pc))) &&
+		    (!m->more.bp_matters || t->memo.bp[m - t->memo.frames] == *bp_at)) {
+			if (hook_likely(unchanged(&t->memo, m)))
 				break;
-			j = -1;
+			m = still_good(&t->memo, m);
+			continue;
 		}
 		if (hook_unlikely(n == HOOK_DEPTH)) {
-			mark = INSP_HOOK_PC_TRUNCATED;
-			*ret_keep = false;
+			t->steps[n++] = mark_step(INSP_HOOK_PC_TRUNCATED);
+			keep = false;
+			m = &t->memo.frames[0];
 			break;
 		}
-		struct insp_hook_step *s = &t->steps[n++];
+		uint64_t rule = insp_hook_rule_of(pc);
+		unsigned top = insp_hook_rule_top(rule);
+		uintptr_t cfa = sp + (uint64_t)insp_hook_rule_offset(rule);
 
-		*s = (struct insp_hook_step){at->pc, at->sp, at->bp, at->bp_slot, 0};
-		enum outcome outcome = step(t, at, &s->uses);
-
-		if (hook_likely(outcome == WENT_ON))
-			continue;
-		j = -1;
-		if (outcome == BEHIND_SIGNAL) {
-			*ret_keep = false;
-			continue;
+		t->steps[n++] = (struct insp_hook_step){sp, pc, (uintptr_t)bp_at, rule};
+		tops |= top;
+		/* The rules of nearly all code; then those of code with frame pointers. */
+		if (hook_unlikely(top & ~(unsigned)HOOK_PLAIN_BP_SAVED)) {
+			if (top & ~(unsigned)(HOOK_PLAIN_FROM_BP | HOOK_PLAIN_BP_SAVED))
+				goto careful;
+			cfa += *bp_at - sp;
+			if (hook_unlikely(cfa % 8 || cfa < sp + 8))
+				goto careful;
 		}
-		if (outcome == LOST)
-			mark = INSP_HOOK_PC_LOST;
-		break;
+		if (hook_unlikely(cfa > limit))
+			goto careful;
+		bp_at = (const uint64_t *)choose(top & HOOK_PLAIN_BP_SAVED,
+						 cfa + (uint64_t)insp_hook_rule_bp_offset(rule),
+						 (uintptr_t)bp_at);
+		pc = load(cfa - 8);
+		sp = cfa;
+		continue;
+careful: {
+		struct position at = {sp, pc, bp_at, limit, own};
+		struct walked w = {.n = n, .met = m, .keep = keep};
+		bool on = walk_careful(t, &at, rule, &w);
+
+		sp = at.sp;
+		pc = at.pc;
+		limit = at.limit;
+		bp_at = at.bp_at;
+		own = at.own;
+		n = w.n;
+		m = w.met;
+		keep = w.keep;
+		if (!on)
+			break;
 	}
-	if (mark) {
-		j = -1;
-		t->steps[n++] = (struct insp_hook_step){.pc = mark, .sp = UINT64_MAX};
 	}
-	*ret_j = j;
-	return n;
+	*ret = (struct walked){n, tops, m, bp_at, from->bp_at, keep};
 }
 
 static inline bool in_own_code(uint64_t pc)
@@ -270,53 +420,50 @@ static inline bool in_own_code(uint64_t pc)
 /* Steps out of the hook itself, where a compiler did not jump to the slow path but called it. */
 static hook_cold bool leave_own_code(struct insp_hook_thread *t, struct position *at)
 {
-	uint32_t uses;
-
 	for (unsigned i = 0; in_own_code(at->pc); i++)
-		if (i == 4 || step(t, at, &uses) != WENT_ON)
+		if (i == 4 || step_careful(t, at, insp_hook_rule_of(at->pc)) != WENT_ON)
 			return false;
-	at->bp_slot = 0;
 	return true;
 }
 
-/* The walk again, without the memo, which cannot hold it together with what it kept. */
-static hook_cold uint32_t capture_plain(struct insp_hook_thread *t, struct position at)
+/* Steps taken without the memo, which cannot hold them together with what it kept. */
+static hook_cold uint32_t capture_plain(struct insp_hook_thread *t, const struct position *at)
 {
-	uint32_t site, n;
-	bool keep;
-	int j;
+	struct walked w;
+	uint32_t site;
 
-	n = walk(t, &at, false, &j, &keep);
-	t->memo_n = t->memo_site = 0;
-	site = merge(t, -1, n, &at);
-	if (!keep)
-		t->memo_n = t->memo_site = 0;
+	walk(t, at, false, &w);
+	t->memo.n = t->memo.site = 0;
+	site = merge(t, &w);
+	if (!w.keep)
+		t->memo.n = t->memo.site = 0;
+	return site;
+}
+
+/* Not on the thread's own stack, or in the hook's own code. */
+static hook_cold uint32_t capture_elsewhere(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	struct position at = {.pc = pc, .sp = sp, .bp_at = &bp, .limit = t->stack_hi};
+	uint32_t site;
+
+	set_limit(t, &at);
+	if (!leave_own_code(t, &at))
+		return 0;
+	t->memo.n = t->memo.site = 0;
+	site = capture_plain(t, &at);
+	/* Where rbp lies on this stack is of no use to the next walk. */
 	return site;
 }
 
 uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
 {
-	struct position at = {.pc = pc, .sp = sp, .bp = bp};
-	bool keep;
-	int j;
+	const struct position at = {.pc = pc, .sp = sp, .bp_at = &bp, .limit = t->stack_hi, .own = true};
+	struct walked w;
 
-	at.own = sp - t->stack_lo < t->stack_hi - t->stack_lo;
-	at.limit = t->stack_hi;
-	if (hook_unlikely(!at.own || in_own_code(pc))) {
-		struct position copy = at;
-
-		set_limit(t, &copy);
-		if (!leave_own_code(t, &copy))
-			return 0;
-		if (!copy.own)
-			return capture_plain(t, copy);
-		at = copy;
-	}
-	const uint64_t first_pc = at.pc, first_sp = at.sp, first_bp = at.bp;
-	uint32_t n = walk(t, &at, true, &j, &keep);
-
-	if (hook_unlikely(!keep || (j >= 0 && (uint32_t)(j + 1) + n > HOOK_DEPTH)))
-		return capture_plain(t, (struct position){.pc = first_pc, .sp = first_sp, .bp = first_bp,
-							  .limit = t->stack_hi, .own = true});
-	return merge(t, j, n, &at);
+	if (hook_unlikely(sp - t->stack_lo >= t->stack_hi - t->stack_lo || in_own_code(pc)))
+		return capture_elsewhere(t, pc, sp, bp);
+	walk(t, &at, true, &w);
+	if (hook_unlikely(!w.keep || w.met + w.n > &t->memo.frames[HOOK_PADS - 1 + HOOK_DEPTH]))
+		return capture_plain(t, &at);
+	return merge(t, &w);
 }

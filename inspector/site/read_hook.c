@@ -214,8 +214,6 @@ static int read_counters(struct insp_space *space, const struct insp_hook_header
 					break;
 				sites->items[site].allocs += (double)page[i].allocs / unit;
 				sites->items[site].alloc_bytes += (double)page[i].alloc_bytes;
-				sites->items[site].frees += (double)page[i].frees / unit;
-				sites->items[site].free_bytes += (double)page[i].free_bytes;
 			}
 		}
 	}
@@ -486,6 +484,15 @@ static int read_tables(struct insp_space *space, const struct insp_regions *regi
 	else if (!rc)
 		rc = read_samples(space, h, sites, err);
 	return rc;
+}
+
+bool insp_sites_want_chunks(struct insp_space *space, const struct insp_regions *regions)
+{
+	uint64_t addr = find_header(space, regions);
+	struct insp_hook_header header;
+
+	return addr && !insp_space_read(space, addr, &header, sizeof(header)) &&
+	       header.state == INSP_HOOK_RUNNING && header.mode == INSP_HOOK_FULL;
 }
 
 int insp_sites_read(struct insp_space *space, const struct insp_regions *regions,

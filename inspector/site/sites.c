@@ -88,12 +88,28 @@ const struct insp_site_record *insp_sites_record_at(const struct insp_sites *sit
 	return &sites->records[low];
 }
 
+static void add_up(struct insp_sites *sites)
+{
+	for (size_t i = 0; i < sites->n; i++)
+		sites->items[i].live = sites->items[i].live_bytes = 0;
+	for (size_t i = 0; i < sites->nrecords; i++) {
+		const struct insp_site_record *r = &sites->records[i];
+		double weight = insp_sites_weight(sites, r->size_bytes);
+
+		sites->items[r->site].live += weight;
+		if (!r->from_end && !r->size_unknown)
+			sites->items[r->site].live_bytes += weight * (double)r->size_bytes;
+	}
+}
+
 int insp_sites_join(struct insp_sites *sites, const struct insp_chunks *chunks, struct insp_error *err)
 {
 	size_t hint = 0, kept = 0;
 
-	if (!sites->nrecords || !chunks->n)
+	if (!sites->nrecords || !chunks->n) {
+		add_up(sites);
 		return 0;
+	}
 	free(sites->chunk_sites);
 	sites->chunk_sites = calloc(chunks->n, sizeof(*sites->chunk_sites));
 	if (!sites->chunk_sites)
@@ -122,5 +138,6 @@ int insp_sites_join(struct insp_sites *sites, const struct insp_chunks *chunks, 
 		sites->records[kept++] = r;
 	}
 	sites->nrecords = kept;
+	add_up(sites);
 	return 0;
 }

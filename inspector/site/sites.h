@@ -7,8 +7,8 @@
  * then on. A site is one call stack, by number; 0 is "not known". Stacks share frames: a frame is
  * a return address and its caller's frame.
  *
- * Two sources that a reader must not mix up: counters say what each site allocated and freed since the
- * start; records say which blocks live now and whose they are. In sampled mode both are estimates.
+ * Two sources that a reader must not mix up: counters say what each site allocated since the start; records
+ * say which blocks live now and whose they are. In sampled mode both are estimates.
  */
 #ifndef INSP_SITE_SITES_H
 #define INSP_SITE_SITES_H
@@ -36,7 +36,7 @@ struct insp_site_frame {
 struct insp_site {
 	uint32_t frame;	 /* innermost; 0 unreadable */
 	double allocs, alloc_bytes; /* since the start */
-	double frees, free_bytes;
+	double live, live_bytes;    /* by the records; in full mode behind insp_sites_join */
 };
 
 /* A live block. */
@@ -91,7 +91,12 @@ void insp_sites_destroy(struct insp_sites *sites);
 int insp_sites_read(struct insp_space *space, const struct insp_regions *regions,
 		    struct insp_sites **ret, struct insp_error *err) insp_must_check;
 
-/* Finds the chunk of each record: fills chunk_sites and sizes, drops records without one. */
+/* Is there a hook whose records make sense with the chunks of the heap only? Full mode does not note the
+   size of a block, but what its chunk has beyond it. */
+bool insp_sites_want_chunks(struct insp_space *space, const struct insp_regions *regions);
+
+/* Finds the chunk of each record: fills chunk_sites and sizes, drops records without one, and adds up
+   what is live. */
 int insp_sites_join(struct insp_sites *sites, const struct insp_chunks *chunks,
 		    struct insp_error *err) insp_must_check;
 

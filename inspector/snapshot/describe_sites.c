@@ -89,8 +89,8 @@ static void items(struct insp_codec *c, struct insp_sites *s)
 		insp_codec_u32(c, &s->items[i].frame);
 		number(c, &s->items[i].allocs);
 		number(c, &s->items[i].alloc_bytes);
-		number(c, &s->items[i].frees);
-		number(c, &s->items[i].free_bytes);
+		number(c, &s->items[i].live);
+		number(c, &s->items[i].live_bytes);
 		if (s->items[i].frame && s->items[i].frame >= s->nframes)
 			insp_codec_fail(c, INSP_E_CORRUPT);
 	}

@@ -176,6 +176,8 @@ static int prepare(struct take *t, struct insp_error *err)
 	};
 	t->result = (struct insp_heap_result){&s->allocators, &s->arenas, s->chunks, &s->bins,
 					      &s->findings};
+	if (t->needs & INSP_NEED_SITES && insp_sites_want_chunks(t->space, &s->regions))
+		t->needs |= INSP_NEED_CHUNKS;
 	if (t->needs & INSP_NEED_CHUNKS) {
 		rc = insp_heap_walk_begin(&t->env, &t->result, &t->walk, err);
 		if (rc)

@@ -51,7 +51,7 @@ static struct tables build(enum insp_hook_mode mode)
 	struct tables t = {.fake = fake_create()};
 	struct insp_hook_header *h = &t.header;
 	struct insp_hook_frame frames[3] = {{0}, {0x401000, 0, 0}, {0x402000, 1, 1}};
-	struct insp_hook_counters counters = {2, 300, 1, 100};
+	struct insp_hook_counters counters = {2, 300};
 	struct insp_hook_sample sample = {BLOCK, 200, 1, 5, 77, 0};
 	uint32_t sites[2] = {0, 2};
 
@@ -115,7 +115,7 @@ static void sites__reads_what_full_mode_wrote(void **state)
 
 	(void)state;
 	assert_true(s && s->state == INSP_SITES_RECORDING && !s->sampled);
-	assert_true(s->items[1].allocs == 2 && s->items[1].free_bytes == 100);
+	assert_true(s->items[1].allocs == 2 && s->items[1].alloc_bytes == 300);
 	assert_int_equal(insp_sites_stack(s, 1, pcs, 4, &mark), 2);
 	assert_int_equal(pcs[0], 0x402000);
 	assert_int_equal(pcs[1], 0x401000);
@@ -131,6 +131,7 @@ static void sites__reads_what_full_mode_wrote(void **state)
 	assert_non_null(insp_sites_record_at(s, BLOCK));
 	/* 320 - 8 usable, 100 of them not asked for */
 	assert_int_equal(insp_sites_record_at(s, BLOCK)->size_bytes, 212);
+	assert_true(s->items[1].live == 1 && s->items[1].live_bytes == 212);
 	assert_int_equal(s->tids[insp_sites_record_at(s, BLOCK)->thread], 77);
 	assert_int_equal(insp_site_record_seconds(insp_sites_record_at(s, BLOCK)), 5);
 	insp_chunks_destroy(chunks);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hook_churn [THREADS]: allocates and frees without end, from ever new stacks. */
+/* hook_churn [THREADS]: allocates and frees without end, from ever new stacks, and counts what it holds. */
 /* build: -fno-optimize-sibling-calls */
 #include <pthread.h>
 #include <stdint.h>
@@ -7,6 +7,9 @@
 #include "victim.h"
 
 #define SLOTS 4096
+#define MAX_THREADS 16
+
+static volatile uint64_t held[MAX_THREADS];
 
 static __attribute__((noinline)) void *descend(uint32_t path, size_t n);
 
@@ -41,6 +44,7 @@ static void *descend(uint32_t path, size_t n)
 static void *churn(void *arg)
 {
 	static __thread void *slots[SLOTS];
+	volatile uint64_t *mine = &held[(uintptr_t)arg];
 	uint64_t x = (uint64_t)(uintptr_t)arg + 88172645463325252u;
 
 	for (;;) {
@@ -48,13 +52,17 @@ static void *churn(void *arg)
 		void **slot = &slots[(x >> 40) % SLOTS];
 
 		if (x >> 63) {
+			*mine -= *slot != NULL;
 			free(*slot);
 			*slot = descend((uint32_t)(x >> 20 & 0xfff) | 0x1000, (x >> 33) % 500 + 1);
+			*mine += *slot != NULL;
 		} else {
 			void *p = realloc(*slot, (x >> 33) % 900 + 1);
 
-			if (p)
+			if (p) {
+				*mine += *slot == NULL;
 				*slot = p;
+			}
 		}
 	}
 	return NULL;
@@ -65,12 +73,12 @@ int main(int argc, char **argv)
 	int n = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 2;
 
 	victim_init();
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n && i < MAX_THREADS; i++) {
 		pthread_t t;
 
 		if (pthread_create(&t, NULL, churn, (void *)(uintptr_t)i))
 			return 3;
 	}
-	victim_ready(NULL);
+	victim_ready("\"held\":\"%p\",\"nheld\":%d", (const void *)held, MAX_THREADS);
 	victim_wait();
 }
