@@ -263,6 +263,20 @@ static void holes(void)
 		free(kept[1][i]);
 }
 
+/* Half of the heap's pages and of a mapping's, at their starts, written out to swap, if there is any. */
+static void swapped(void)
+{
+	char *p = guarded(4 << 20, PROT_READ | PROT_WRITE);
+
+	touch(p, 4 << 20);
+	for (unsigned i = 0; i < KEPT; i++) {
+		kept[0][i] = malloc(4000 + i % 7 * 16);
+		touch(kept[0][i], 4000);
+	}
+	(void)madvise((void *)(((uintptr_t)kept[0][0] + PAGE) & ~(PAGE - 1)), 4 << 20, MADV_PAGEOUT);
+	(void)madvise(p, 2 << 20, MADV_PAGEOUT);
+}
+
 static size_t slurp(void)
 {
 	int fd = open("/proc/self/smaps", O_RDONLY | O_CLOEXEC);
@@ -361,6 +375,8 @@ int main(int argc, char **argv)
 		huge();
 	} else if (!strcmp(mode, "anonymous")) {
 		anonymous();
+	} else if (!strcmp(mode, "swapped")) {
+		swapped();
 	} else {
 		return 2;
 	}
