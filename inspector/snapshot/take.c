@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "heap/allocator.h"
+#include "heap/findings.h"
 #include "site/sites.h"
 #include "snapshot/copy.h"
 #include "snapshot/sweep.h"
@@ -462,6 +463,22 @@ static void fill_capture(struct take *t, const struct insp_stop_report *report)
 	}
 }
 
+/* What is not in memory was not walked: every figure of the heap misses it, not just the findings. */
+static void note_unreadable(struct insp_snapshot *s)
+{
+	const char *code = insp_heap_findings[INSP_HEAP_UNREADABLE].code;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->findings.n; i++)
+		n += strcmp(s->findings.items[i].code, code) == 0;
+	if (n && !s->capture.incomplete)
+		s->capture.incomplete = insp_pool_printf(
+			s->pool,
+			"%zu part%s of the heap could not be read (in swap, or gone) and no chunk there is known: "
+			"`heap verify` lists %s",
+			n, n == 1 ? "" : "s", n == 1 ? "it" : "them");
+}
+
 /* The target runs again, or never ran. */
 static int finish(struct take *t, struct insp_error *err)
 {
@@ -476,6 +493,7 @@ static int finish(struct take *t, struct insp_error *err)
 	rc = insp_chunks_seal(s->chunks, err);
 	if (rc)
 		return rc;
+	note_unreadable(s);
 	if (s->sites) {
 		rc = insp_sites_join(s->sites, s->chunks, err);
 		if (rc)
