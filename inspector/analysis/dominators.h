@@ -35,13 +35,13 @@ struct insp_dominators {
 };
 
 /*
- * Gives. With drop_edges the graph's edges are given back on the way (first, edges and nedges are
- * gone; roots and insp_graph_edges_of still work), which keeps the peak below 48 bytes a chunk.
+ * Gives both: what is lost is found on the way, in a second thread (leaks without leaders, see
+ * insp_leaks_create_beside). The graph's edges are used up: first, edges and nedges are gone, whatever
+ * it returns; roots and insp_graph_edges_of still work. That keeps the peak below 48 bytes a chunk.
  * INSP_E_NOMEM, INSP_E_INTERRUPTED.
  */
-int insp_dominators_create(struct insp_graph *graph, const struct insp_leaks *leaks,
-			   bool drop_edges, struct insp_dominators **ret,
-			   struct insp_error *err) insp_must_check;
+int insp_dominators_create(struct insp_graph *graph, struct insp_leaks **ret_leaks,
+			   struct insp_dominators **ret, struct insp_error *err) insp_must_check;
 void insp_dominators_destroy(struct insp_dominators *dominators);
 
 /* The immediate dominator of a live chunk: an id, or INSP_DOMINATED_BY_ROOT. */
@@ -50,8 +50,9 @@ uint32_t insp_dominator_of(const struct insp_dominators *dominators, uint32_t id
 uint64_t insp_retained_bytes(const struct insp_dominators *dominators, uint32_t id);
 
 /*
- * The tree downwards. Children of number i, i from 0 on: chunks whose idom is i, largest retained
- * size first: children[first[i]] to children[first[i + 1] - 1], as numbers.
+ * The tree downwards. Children of number i, i from 0 on: chunks whose idom is i:
+ * children[first[i]] to children[first[i + 1] - 1], as numbers. Those that retain `least` or more come
+ * first, largest first; the others follow in no order.
  */
 struct insp_dominator_tree {
 	size_t n;
@@ -59,9 +60,8 @@ struct insp_dominator_tree {
 	uint32_t *children; /* [n] */
 };
 
-int insp_dominator_tree_create(const struct insp_dominators *dominators,
-			       struct insp_dominator_tree **ret,
-			       struct insp_error *err) insp_must_check;
+int insp_dominator_tree_create(const struct insp_dominators *dominators, uint64_t least,
+			       struct insp_dominator_tree **ret, struct insp_error *err) insp_must_check;
 void insp_dominator_tree_destroy(struct insp_dominator_tree *tree);
 
 #endif

@@ -51,7 +51,8 @@ struct insp_leak_group {
 struct insp_leaks {
 	const struct insp_graph *graph;
 	uint8_t *reach;		 /* [nchunks] enum insp_reach */
-	uint32_t *leader;	 /* [nchunks] of INDIRECT: the id that it is laid to; NULL if nothing is lost */
+	uint32_t *leader;	 /* [nchunks] of INDIRECT: the id that it is laid to; NULL if nothing is
+				    lost, or it was not wanted */
 	struct insp_leak_sum sums[INSP_N_REACHES];
 	struct insp_leak_group *groups; /* by bytes and dragged bytes, largest first */
 	size_t ngroups;
@@ -71,8 +72,11 @@ struct insp_leak_grouping {
 /* Gives. Borrows graph for as long as it lives. INSP_E_NOMEM, INSP_E_INTERRUPTED. */
 int insp_leaks_create(const struct insp_graph *graph, struct insp_leaks **ret,
 		      struct insp_error *err) insp_must_check;
+/* The same without leader, which is four bytes a chunk: no groups. For a second thread: shows no progress. */
+int insp_leaks_create_beside(const struct insp_graph *graph, struct insp_leaks **ret,
+			     struct insp_error *err) insp_must_check;
 void insp_leaks_destroy(struct insp_leaks *leaks);
-/* Fills groups, forgetting earlier ones. */
+/* Fills groups, forgetting earlier ones. Needs leaders. */
 int insp_leaks_group(struct insp_leaks *leaks, const struct insp_leak_grouping *grouping,
 		     struct insp_error *err) insp_must_check;
 

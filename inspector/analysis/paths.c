@@ -204,7 +204,7 @@ int insp_paths_to(const struct insp_graph *graph, uint32_t id, size_t max, struc
 {
 	struct flood f = {.graph = graph};
 	struct insp_paths paths = {0};
-	int rc = insp_reverse_init(&f.reverse, graph, NULL);
+	int rc = insp_reverse_init(&f.reverse, graph);
 
 	f.next = insp_big_alloc(graph->nchunks + 1, sizeof(*f.next));
 	f.queue = insp_big_alloc(graph->nchunks + 1, sizeof(*f.queue));

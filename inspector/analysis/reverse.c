@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "analysis/reverse.h"
 
-#include "analysis/leaks.h"
 #include "base/big.h"
 #include "base/log.h"
 
 #define INTERRUPT_EVERY 0xffff
 
-static inline bool edge_counts(const uint8_t *reach, bool source_lost, uint32_t target)
-{
-	return !source_lost || reach[target] >= INSP_REACH_INDIRECT;
-}
-
-static bool source_lost(const uint8_t *reach, size_t id)
-{
-	return reach && reach[id] >= INSP_REACH_INDIRECT;
-}
-
-int insp_reverse_init(struct insp_reverse *ret, const struct insp_graph *graph, const uint8_t *reach)
+int insp_reverse_init(struct insp_reverse *ret, const struct insp_graph *graph)
 {
 	const struct insp_graph *g = graph;
 	size_t n = g->nchunks;
@@ -29,29 +18,22 @@ int insp_reverse_init(struct insp_reverse *ret, const struct insp_graph *graph, 
 	if (!ret->first || !ret->edges)
 		return INSP_E_NOMEM;
 	for (size_t i = 0; i < n; i++) {
-		bool lost = source_lost(reach, i);
-
 		if ((i & INTERRUPT_EVERY) == 0 && insp_interrupted())
 			return INSP_E_INTERRUPTED;
 		for (uint32_t e = g->first[i]; e < g->first[i + 1]; e++)
-			if (edge_counts(reach, lost, INSP_EDGE_TARGET(g->edges[e])))
-				ret->first[INSP_EDGE_TARGET(g->edges[e])]++;
+			ret->first[INSP_EDGE_TARGET(g->edges[e])]++;
 	}
 	for (size_t i = 0; i <= n + 1; i++) { /* now the ends; filling moves them to the starts */
 		sum += ret->first[i];
 		ret->first[i] = sum;
 	}
 	for (size_t i = n; i--;) {
-		bool lost = source_lost(reach, i);
-
 		if ((i & INTERRUPT_EVERY) == 0 && insp_interrupted())
 			return INSP_E_INTERRUPTED;
 		for (uint32_t e = g->first[i + 1]; e-- > g->first[i];) {
 			uint32_t t = INSP_EDGE_TARGET(g->edges[e]);
 
-			if (edge_counts(reach, lost, t))
-				ret->edges[--ret->first[t]] =
-					(uint32_t)i | (g->edges[e] & INSP_EDGE_INTERIOR);
+			ret->edges[--ret->first[t]] = (uint32_t)i | (g->edges[e] & INSP_EDGE_INTERIOR);
 		}
 	}
 	return 0;

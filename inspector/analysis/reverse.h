@@ -20,13 +20,8 @@ struct insp_reverse {
 	uint32_t *edges; /* [cap] */
 };
 
-/*
- * Fills ret. reach (enum insp_reach of each chunk; may be NULL): leaves out what lost chunks point
- * to among those that are not. 0, INSP_E_NOMEM or INSP_E_INTERRUPTED; no message, because it may
- * run in a thread of its own. deinit accepts a half-built one.
- */
-int insp_reverse_init(struct insp_reverse *ret, const struct insp_graph *graph,
-		      const uint8_t *reach) insp_must_check;
+/* Fills ret. 0, INSP_E_NOMEM or INSP_E_INTERRUPTED, without a message. deinit accepts a half-built one. */
+int insp_reverse_init(struct insp_reverse *ret, const struct insp_graph *graph) insp_must_check;
 void insp_reverse_deinit(struct insp_reverse *reverse);
 
 #endif

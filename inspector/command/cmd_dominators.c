@@ -161,7 +161,11 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		rc = insp_held_chunk_at(ctx, w.args->addr, &c, err);
 	rc = rc ? rc : insp_held_create(ctx, &graph, &leaks, &d, err);
 	rc = rc ? rc : insp_typing_create(ctx, false, &w.typing, err);
-	rc = rc ? rc : insp_dominator_tree_create(d, &tree, err);
+	if (rc)
+		return rc;
+	w.least = (uint64_t)((double)(w.args->addr ? insp_retained_bytes(d, c.id) : d->retained[0]) *
+			     w.args->min / 100);
+	rc = insp_dominator_tree_create(d, w.least, &tree, err);
 	if (rc)
 		return rc;
 	if (insp_pool_defer(ctx->pool, tree_destroy, tree)) {
@@ -172,11 +176,9 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	w.leaks = leaks;
 	w.d = d;
 	w.tree = tree;
-	w.least = (uint64_t)((double)d->retained[0] * w.args->min / 100);
 	insp_field_u64(report, "in_use", "memory in use", INSP_T_BYTES, d->retained[0]);
 	insp_table_begin(report, &table);
 	if (w.args->addr) {
-		w.least = (uint64_t)((double)insp_retained_bytes(d, c.id) * w.args->min / 100);
 		report_node(&w, d->number_of[c.id], 0);
 		report_children(&w, d->number_of[c.id]);
 	} else {

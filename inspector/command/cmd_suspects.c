@@ -100,7 +100,7 @@ static uint32_t accumulation(const struct work *w, uint32_t top, bool *ret_chain
 		if (first == w->tree->first[at + 1])
 			return at;
 		child = w->tree->children[first];
-		if ((double)w->d->retained[child] < most)
+		if ((double)w->d->retained[child] < most || w->d->retained[child] < w->least)
 			return at;
 		at = child;
 	}
@@ -423,15 +423,17 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 
 	rc = insp_held_create(ctx, &w.graph, &w.leaks, &w.d, err);
 	rc = rc ? rc : insp_typing_create(ctx, true, &w.typing, err);
-	rc = rc ? rc : insp_dominator_tree_create(w.d, &w.tree, err);
+	if (rc)
+		return rc;
+	w.total = w.d->retained[0];
+	w.least = (uint64_t)((double)w.total * w.args->min / 100);
+	rc = insp_dominator_tree_create(w.d, w.least, &w.tree, err);
 	if (rc)
 		return rc;
 	if (insp_pool_defer(ctx->pool, tree_destroy, w.tree)) {
 		tree_destroy(w.tree);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	}
-	w.total = w.d->retained[0];
-	w.least = (uint64_t)((double)w.total * w.args->min / 100);
 	insp_field_u64(report, "in_use", "memory in use", INSP_T_BYTES, w.total);
 	insp_list_begin(report, "suspects", NULL);
 	suspect_lost(&w);

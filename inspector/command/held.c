@@ -52,19 +52,24 @@ int insp_held_create(const struct insp_context *ctx, struct insp_graph **ret,
 	*ret = graph;
 	if (!ret_leaks && !ret_dominators)
 		return 0;
-	rc = insp_leaks_create(graph, &leaks, err);
-	rc = rc ? rc : keep(ctx, leaks_destroy, leaks, err);
+	if (ret_dominators)
+		rc = insp_dominators_create(graph, &leaks, &dominators, err);
+	else
+		rc = insp_leaks_create(graph, &leaks, err);
+	if (!rc && ret_dominators)
+		rc = keep(ctx, dominators_destroy, dominators, err);
+	if (rc) {
+		insp_leaks_destroy(leaks);
+		return rc;
+	}
+	rc = keep(ctx, leaks_destroy, leaks, err);
 	if (rc)
 		return rc;
 	if (ret_leaks)
 		*ret_leaks = leaks;
-	if (!ret_dominators)
-		return 0;
-	rc = insp_dominators_create(graph, leaks, true, &dominators, err);
-	rc = rc ? rc : keep(ctx, dominators_destroy, dominators, err);
-	if (!rc)
+	if (ret_dominators)
 		*ret_dominators = dominators;
-	return rc;
+	return 0;
 }
 
 int insp_held_chunk_at(const struct insp_context *ctx, uint64_t addr, struct insp_chunk *ret,

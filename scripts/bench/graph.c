@@ -6,7 +6,8 @@
  *
  * Chunks of 32 to 256 bytes; pointers at random places of them to chunks anywhere (random), to
  * chunks within 100,000 (near), or one list through all of them and random ones besides (list).
- * One root in a thousand chunks, so that a part is lost. Prints a line of CSV a phase.
+ * One root in a thousand chunks, so that a part is lost. Prints a line of CSV a phase, and
+ * last the peak of own memory: bytes a chunk, with 8 for each pointer taken off.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "analysis/graph.h"
 #include "analysis/leaks.h"
 #include "base/fmt.h"
+#include "base/log.h"
 
 #define HEAP UINT64_C(0x555560000000)
 #define DATA UINT64_C(0x555550000000)
@@ -82,6 +84,26 @@ static void phase_end(const char *name)
 	fflush(stdout);
 }
 
+/* Bytes a chunk, without the pointers. */
+static double peak_beside(const struct insp_snapshot *snap)
+{
+	return (double)(peak_bytes() - begun.rss - snap->pointers->n * 8) / (double)begun.nchunks;
+}
+
+/* With GRAPH_STEPS in the environment: when each step of a phase began. */
+static void on_log(void *ctx, enum insp_log_level level, const char *text, uint64_t part, uint64_t whole)
+{
+	static const char *last;
+
+	(void)ctx;
+	(void)part;
+	(void)whole;
+	if (level != INSP_LOG_PROGRESS || text == last)
+		return;
+	last = text;
+	printf("# %.3f %s\n", (double)(insp_now_ns() - begun.wall) / 1e9, text);
+}
+
 struct maker {
 	struct insp_snapshot *snap;
 	uint64_t page[512], page_addr;
@@ -106,20 +128,21 @@ static uint64_t target_of(const uint32_t *starts, size_t n, size_t i, const char
 	return HEAP + (uint64_t)starts[t] * 16 + 16;
 }
 
-int main(int argc, char **argv)
+/* A heap of n chunks, and what points to them. NULL: memory is short. */
+static struct insp_snapshot *make_snapshot(size_t n, size_t per, const char *shape)
 {
-	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000000;
-	size_t per = argc > 2 ? strtoul(argv[2], NULL, 10) : 3;
-	const char *shape = argc > 3 ? argv[3] : "random";
 	static const struct insp_geometry geometry = {.shift = 4, .lead = 16, .tail = 8};
-	struct insp_region regions[2];
+	static struct insp_region regions[2];
 	struct maker m = {.snap = insp_snapshot_create(), .page_addr = DATA};
 	struct insp_chunks *chunks = m.snap->chunks;
-	uint32_t *starts = malloc((n + 1) * sizeof(*starts)); /* in granules */
+	uint32_t *starts; /* in granules */
 	uint64_t at = 0;
 
-	if (!n || !starts)
-		return 1;
+	begun.rss = rss_bytes();
+	begun.nchunks = n;
+	starts = malloc((n + 1) * sizeof(*starts));
+	if (!starts)
+		return NULL;
 	for (size_t i = 0; i <= n; i++) {
 		starts[i] = (uint32_t)at;
 		at += 2 + rng() % 15;
@@ -133,17 +156,13 @@ int main(int argc, char **argv)
 					  .flags = INSP_REGION_BRK};
 	m.snap->regions.items = regions;
 	m.snap->regions.n = 2;
-	begun.rss = rss_bytes();
-	begun.nchunks = n;
-	printf("phase,seconds,cpu_seconds,own_bytes,own_bytes_per_chunk\n");
 	phase_begin();
-
 	insp_chunks_span_begin(chunks, HEAP, HEAP + at * 16, 0, geometry);
 	for (size_t i = 0; i < n; i++)
 		insp_chunks_add(chunks, HEAP + (uint64_t)starts[i] * 16, INSP_CHUNK_INUSE);
 	insp_chunks_span_end(chunks);
 	if (insp_chunks_seal(chunks, NULL))
-		return 1;
+		return NULL;
 	for (size_t i = 0; i < n / 1000; i++)
 		maker_put(&m, DATA + i * 8, target_of(starts, n, 0, "random"));
 	for (size_t i = 0; i < n; i++) {
@@ -158,35 +177,24 @@ int main(int argc, char **argv)
 			maker_put(&m, mem + 8 * k, target_of(starts, n, i, shape) + (rng() % 20 ? 0 : 8));
 	}
 	maker_put(&m, 0, 0);
+	free(starts);
 	if (insp_pointers_seal(m.snap->pointers))
-		return 1;
+		return NULL;
 	phase_end("make");
 	printf("# %zu chunks, %zu pointers, %zu heap bytes\n", n, m.snap->pointers->n, (size_t)at * 16);
+	return m.snap;
+}
 
-	struct insp_graph *graph;
-	struct insp_error err = {0};
-
-	for (unsigned threads = 1; threads <= 2; threads++) {
-		phase_begin();
-		if (insp_graph_create(m.snap, threads, &graph, &err)) {
-			fprintf(stderr, "graph: %s\n", err.msg);
-			return 1;
-		}
-		phase_end(threads == 1 ? "graph on 1 thread" : "graph on 2 threads");
-		if (threads == 1)
-			insp_graph_destroy(graph);
-	}
-	printf("# %zu edges, %zu roots\n", graph->nedges, graph->nroots);
+static int find_leaks(const struct insp_graph *graph, struct insp_error *err)
+{
 	struct insp_leaks *leaks;
 
 	phase_begin();
-	if (insp_leaks_create(graph, &leaks, &err)) {
-		fprintf(stderr, "leaks: %s\n", err.msg);
+	if (insp_leaks_create(graph, &leaks, err))
 		return 1;
-	}
 	phase_end("leaks");
 	phase_begin();
-	if (insp_leaks_group(leaks, NULL, &err))
+	if (insp_leaks_group(leaks, NULL, err))
 		return 1;
 	phase_end("leaks grouped");
 	printf("# %zu reachable, %zu possibly, %zu indirectly, %zu definitely lost\n",
@@ -194,27 +202,62 @@ int main(int argc, char **argv)
 	       (size_t)leaks->sums[INSP_REACH_POSSIBLE].count,
 	       (size_t)leaks->sums[INSP_REACH_INDIRECT].count,
 	       (size_t)leaks->sums[INSP_REACH_DEFINITE].count);
+	insp_leaks_destroy(leaks);
+	return 0;
+}
+
+static int find_dominators(struct insp_graph *graph, struct insp_error *err)
+{
 	struct insp_dominators *dominators;
 	struct insp_dominator_tree *tree;
+	struct insp_leaks *leaks;
 
 	phase_begin();
-	if (insp_dominators_create(graph, leaks, true, &dominators, &err)) {
-		fprintf(stderr, "dominators: %s\n", err.msg);
+	if (insp_dominators_create(graph, &leaks, &dominators, err))
 		return 1;
-	}
-	phase_end("dominators and retained sizes");
+	phase_end("leaks and dominators");
 	phase_begin();
-	if (insp_dominator_tree_create(dominators, &tree, &err))
+	if (insp_dominator_tree_create(dominators, dominators->retained[0] / 100, &tree, err))
 		return 1;
 	phase_end("tree of dominators");
-	printf("# peak of own memory %.1f bytes a chunk and 8 a pointer\n",
-	       (double)(peak_bytes() - begun.rss - m.snap->pointers->n * 8) / (double)n);
 	insp_dominator_tree_destroy(tree);
 	insp_dominators_destroy(dominators);
 	insp_leaks_destroy(leaks);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	size_t n = argc > 1 ? strtoul(argv[1], NULL, 10) : 10000000;
+	size_t per = argc > 2 ? strtoul(argv[2], NULL, 10) : 3;
+	struct insp_snapshot *snap;
+	struct insp_graph *graph = NULL;
+	struct insp_error err = {0};
+
+	if (!n)
+		return 1;
+	if (getenv("GRAPH_STEPS"))
+		insp_log_set(on_log, NULL);
+	printf("phase,seconds,cpu_seconds,own_bytes,own_bytes_per_chunk\n");
+	snap = make_snapshot(n, per, argc > 3 ? argv[3] : "random");
+	if (!snap)
+		return 1;
+	for (unsigned threads = 1; threads <= 2; threads++) {
+		insp_graph_destroy(graph);
+		phase_begin();
+		if (insp_graph_create(snap, threads, &graph, &err))
+			break;
+		phase_end(threads == 1 ? "graph on 1 thread" : "graph on 2 threads");
+	}
+	if (!err.code)
+		printf("# %zu edges, %zu roots\n", graph->nedges, graph->nroots);
+	if (err.code || find_leaks(graph, &err) || find_dominators(graph, &err)) {
+		fprintf(stderr, "graph: %s\n", err.msg);
+		return 1;
+	}
+	printf("peak,,,,%.1f\n", peak_beside(snap));
 	insp_graph_destroy(graph);
-	m.snap->regions.n = 0;
-	insp_snapshot_destroy(m.snap);
-	free(starts);
+	snap->regions.n = 0;
+	insp_snapshot_destroy(snap);
 	return 0;
 }

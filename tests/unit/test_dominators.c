@@ -19,13 +19,12 @@ struct fixture {
 	struct insp_dominators *d;
 };
 
-static void analyse(struct fixture *f, bool drop)
+static void analyse(struct fixture *f)
 {
 	struct insp_error err = {0};
 
 	if (insp_graph_create(snap_seal(f->s), 1, &f->g, &err) ||
-	    insp_leaks_create(f->g, &f->l, &err) ||
-	    insp_dominators_create(f->g, f->l, drop, &f->d, &err))
+	    insp_dominators_create(f->g, &f->l, &f->d, &err))
 		fail_msg("%s", err.msg);
 }
 
@@ -59,7 +58,7 @@ static void dominators__hold_what_only_they_lead_to(void **state)
 	snap_put(f.s, shared + 8, a);
 	snap_put(f.s, lost, below);
 	snap_put(f.s, lost + 8, tail); /* does not share in holding it */
-	analyse(&f, true);
+	analyse(&f);
 	assert_int_equal(insp_dominator_of(f.d, snap_id(f.s, a)), INSP_DOMINATED_BY_ROOT);
 	assert_int_equal(insp_dominator_of(f.d, snap_id(f.s, shared)), snap_id(f.s, a));
 	assert_int_equal(insp_dominator_of(f.d, snap_id(f.s, tail)), snap_id(f.s, shared));
@@ -72,7 +71,7 @@ static void dominators__hold_what_only_they_lead_to(void **state)
 	assert_int_equal(f.d->nreachable, 5);
 	assert_int_equal(f.g->nedges, 0);
 
-	assert_int_equal(insp_dominator_tree_create(f.d, &t, NULL), 0);
+	assert_int_equal(insp_dominator_tree_create(f.d, 0, &t, NULL), 0);
 	assert_int_equal(t->first[1], 2);
 	assert_int_equal(f.d->chunk_of[t->children[0]], snap_id(f.s, a));
 	assert_int_equal(f.d->chunk_of[t->children[1]], snap_id(f.s, lost));
@@ -101,7 +100,7 @@ static void dominators__do_not_recurse_on_a_long_list(void **state)
 			snap_put(f.s, c + 16, first);
 		prev = c;
 	}
-	analyse(&f, false);
+	analyse(&f);
 	assert_int_equal(insp_retained_bytes(f.d, 0), (uint64_t)N * 0x40);
 	assert_int_equal(insp_retained_bytes(f.d, N - 1), 0x40);
 	assert_int_equal(insp_dominator_of(f.d, N - 1), N - 2);
@@ -117,9 +116,8 @@ static void dominators__end_on_an_interrupt(void **state)
 	(void)state;
 	snap_put(f.s, SNAP_DATA, c);
 	assert_int_equal(insp_graph_create(snap_seal(f.s), 1, &f.g, &err), 0);
-	assert_int_equal(insp_leaks_create(f.g, &f.l, &err), 0);
 	insp_interrupt();
-	assert_int_equal(insp_dominators_create(f.g, f.l, false, &f.d, &err), INSP_E_INTERRUPTED);
+	assert_int_equal(insp_dominators_create(f.g, &f.l, &f.d, &err), INSP_E_INTERRUPTED);
 	insp_interrupt_clear();
 	assert_null(f.d);
 	done(&f);
@@ -210,11 +208,139 @@ static void dominators__equal_their_definition_on_random_graphs(void **state)
 			snap_put(f.s, SNAP_DATA + 8 * (uint64_t)k, mems[j]);
 			root[j] = true;
 		}
-		analyse(&f, round % 2);
+		analyse(&f);
 		assert_int_equal(f.d->n, n);
 		check_random(&f, n, e, root);
 		done(&f);
 	}
+}
+
+/* ---- against another algorithm, on graphs large enough for two threads */
+
+enum { LARGE = 60000, EDGES = 4 * LARGE };
+
+/* Cooper, Harvey and Kennedy's: numbers in reverse postorder, then rounds until nothing changes. */
+struct rounds {
+	uint32_t first[LARGE + 2], targets[EDGES + LARGE]; /* node LARGE: all roots */
+	uint32_t order[LARGE + 1], place[LARGE + 1], idom[LARGE + 1], stack[LARGE + 1], at[LARGE + 1];
+	uint32_t n;
+};
+
+/* Fills order from its end; place is where a node is in it, UINT32_MAX: not reached. */
+static void number_nodes(struct rounds *r)
+{
+	uint32_t depth = 1, left = LARGE + 1;
+
+	memset(r->place, 0xff, sizeof(r->place));
+	memcpy(r->at, r->first, sizeof(r->at));
+	r->stack[0] = LARGE;
+	r->place[LARGE] = 0;
+	while (depth) {
+		uint32_t node = r->stack[depth - 1];
+
+		if (r->at[node] == r->first[node + 1]) {
+			r->order[--left] = node;
+			r->place[node] = left;
+			depth--;
+			continue;
+		}
+		uint32_t t = r->targets[r->at[node]++];
+
+		if (r->place[t] == UINT32_MAX) {
+			r->place[t] = 0;
+			r->stack[depth++] = t;
+		}
+	}
+	r->n = left;
+}
+
+static uint32_t common(const struct rounds *r, uint32_t a, uint32_t b)
+{
+	while (a != b)
+		if (r->place[a] > r->place[b])
+			a = r->idom[a];
+		else
+			b = r->idom[b];
+	return a;
+}
+
+static void find_by_rounds(struct rounds *r)
+{
+	bool more = true;
+
+	number_nodes(r);
+	memset(r->idom, 0xff, sizeof(r->idom));
+	r->idom[LARGE] = LARGE;
+	while (more) {
+		more = false;
+		for (uint32_t i = r->n; i <= LARGE; i++) {
+			uint32_t node = r->order[i];
+
+			for (uint32_t e = r->first[node]; e < r->first[node + 1]; e++) {
+				uint32_t t = r->targets[e];
+				uint32_t idom = r->idom[t] == UINT32_MAX ? node : common(r, r->idom[t], node);
+
+				if (t == LARGE || idom == r->idom[t])
+					continue;
+				r->idom[t] = idom;
+				more = true;
+			}
+		}
+	}
+}
+
+static void large_graph(struct snap *s, struct rounds *r, int nroots)
+{
+	static uint64_t mems[LARGE];
+	uint32_t n = 0;
+
+	for (int i = 0; i < LARGE; i++)
+		mems[i] = snap_chunk(s, 0x40, INSP_CHUNK_INUSE);
+	for (uint32_t i = 0; i < LARGE; i++) {
+		uint32_t degree = (uint32_t)(rng() % 7);
+
+		r->first[i] = n;
+		for (uint32_t k = 0; k < degree && n < EDGES; k++) {
+			uint32_t t = (uint32_t)(rng() % 4 ? (i + rng() % 50) % LARGE : rng() % LARGE);
+
+			snap_put(s, mems[i] + 8 * k, mems[t]);
+			r->targets[n++] = t;
+		}
+	}
+	r->first[LARGE] = n;
+	for (int k = 0; k < nroots; k++) {
+		uint32_t t = (uint32_t)(rng() % LARGE);
+
+		snap_put(s, SNAP_DATA + 8 * (uint64_t)k, mems[t]);
+		r->targets[n++] = t;
+	}
+	r->first[LARGE + 1] = n;
+}
+
+static void dominators__of_large_graphs_equal_those_found_by_rounds(void **state)
+{
+	struct rounds *r = calloc(1, sizeof(*r));
+
+	(void)state;
+	assert_non_null(r);
+	for (int round = 0; round < 4; round++) {
+		struct fixture f = {.s = snap_create()};
+
+		large_graph(f.s, r, 1 + 10 * round);
+		analyse(&f);
+		find_by_rounds(r);
+		assert_int_equal(f.d->nreachable, LARGE + 1 - r->n - 1);
+		for (uint32_t i = 0; i < LARGE; i++) {
+			uint32_t idom = insp_dominator_of(f.d, i);
+
+			if (r->idom[i] == UINT32_MAX) /* lost */
+				assert_true(f.d->number_of[i] > f.d->nreachable);
+			else
+				assert_int_equal(idom == INSP_DOMINATED_BY_ROOT ? LARGE : idom, r->idom[i]);
+		}
+		done(&f);
+	}
+	free(r);
 }
 
 int main(void)
@@ -224,6 +350,7 @@ int main(void)
 		cmocka_unit_test(dominators__do_not_recurse_on_a_long_list),
 		cmocka_unit_test(dominators__end_on_an_interrupt),
 		cmocka_unit_test(dominators__equal_their_definition_on_random_graphs),
+		cmocka_unit_test(dominators__of_large_graphs_equal_those_found_by_rounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

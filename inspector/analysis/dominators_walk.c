@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * dominators, step 1: the depth-first walk that numbers the chunks, while a second thread finds out
+ * what is lost, for which the walk has no use until all that roots reach is numbered.
+ *
+ * When a chunk gets its number, all that it points at is looked at once. Who has no number yet is
+ * marked as seen, and its place in number_of keeps the number of the one that saw it first: the
+ * smallest number that points there, which step 3 begins with. Edges of that kind need not be
+ * turned around any more.
+ *
+ * The time goes into waiting for memory: where a chunk's edges begin, and the edges. What can be
+ * known beforehand is fetched ahead: the first of both for all who will be entered, and on the way
+ * back both of those a few steps further up, whose numbers are most often just the ones below.
+ */
+#include <pthread.h>
+
+#include "analysis/dominators_priv.h"
+#include "base/big.h"
+#include "base/fetch.h"
+#include "base/log.h"
+#include "base/worker.h"
+
+#define UP_AHEAD 6
+#define DONE	 UINT32_MAX /* in todo: nothing below is without a number */
+
+/* Runs in a thread of its own. */
+struct finding {
+	const struct insp_graph *graph;
+	struct insp_leaks *leaks;
+	int rc;
+};
+
+static void *find_lost(void *arg)
+{
+	struct finding *f = arg;
+
+	f->rc = insp_leaks_create_beside(f->graph, &f->leaks, NULL);
+	return NULL;
+}
+
+struct walker {
+	const uint32_t *first, *edges;
+	uint64_t *marks; /* two bits a chunk */
+	uint32_t *number_of, *chunk_of, *parent, *semi, *todo;
+	uint32_t n;
+	size_t nchunks;
+	uint64_t steps;
+};
+
+#define SEEN	1u
+#define ENTERED 2u
+
+static inline unsigned marks_of(const struct walker *w, uint32_t id)
+{
+	return (unsigned)(w->marks[id >> 5] >> (id & 31) * 2) & 3;
+}
+
+static inline void mark(struct walker *w, uint32_t id, unsigned what)
+{
+	w->marks[id >> 5] |= (uint64_t)what << (id & 31) * 2;
+}
+
+/* Gives id its number below parent, and looks at all that it points at. The next to enter, plus one. */
+static inline uint32_t enter(struct walker *w, uint32_t id, uint32_t parent)
+{
+	uint32_t number = ++w->n, next = 0, todo = DONE;
+	uint32_t e = w->first[id], end = w->first[id + 1];
+
+	mark(w, id, ENTERED);
+	w->chunk_of[number] = id;
+	w->parent[number] = parent;
+	w->semi[number] = w->number_of[id];
+	w->number_of[id] = number;
+	for (; e < end; e++) {
+		uint32_t t = INSP_EDGE_TARGET(w->edges[e]);
+		unsigned marks = marks_of(w, t);
+
+		if (marks & ENTERED)
+			continue;
+		insp_fetch(&w->first[t]);
+		if (!marks) {
+			mark(w, t, SEEN);
+			w->number_of[t] = number;
+		}
+		if (!next) {
+			next = t + 1;
+			insp_fetch(&w->number_of[t]);
+		} else if (todo == DONE)
+			todo = e;
+	}
+	w->todo[number] = todo;
+	return next;
+}
+
+/* The next of what number points at, plus one; 0: none is left. */
+static inline uint32_t go_on(struct walker *w, uint32_t number)
+{
+	uint32_t e = w->todo[number], end = w->first[w->chunk_of[number] + 1], next = 0;
+
+	for (; e < end && !next; e++) {
+		uint32_t t = INSP_EDGE_TARGET(w->edges[e]);
+
+		if (!(marks_of(w, t) & ENTERED))
+			next = t + 1;
+	}
+	w->todo[number] = next && e < end ? e : DONE;
+	return next;
+}
+
+static inline void fetch_up(const struct walker *w, uint32_t number)
+{
+	uint32_t todo;
+
+	if (number <= UP_AHEAD)
+		return;
+	todo = w->todo[number - UP_AHEAD];
+	if (todo == DONE)
+		return;
+	insp_fetch(&w->edges[todo]);
+	insp_fetch(&w->first[w->chunk_of[number - UP_AHEAD] + 1]);
+}
+
+/* Everything that can be reached from id and has no number yet. */
+static bool walk_from(struct walker *w, uint32_t id)
+{
+	uint32_t at = 0, next = id + 1;
+
+	do {
+		if ((++w->steps & INSP_DOMINATORS_STEPS) == 0) {
+			insp_progress("walking the graph", w->n, w->nchunks);
+			if (insp_interrupted())
+				return false;
+		}
+		if (next) {
+			next = enter(w, next - 1, at);
+			at = w->n;
+		} else if (w->todo[at] != DONE) {
+			fetch_up(w, at);
+			next = go_on(w, at);
+		} else {
+			fetch_up(w, at);
+			at = w->parent[at];
+		}
+	} while (at);
+	return true;
+}
+
+/* The roots are number 0, and the first to see what they point at. */
+static bool walk_reachable(struct walker *w, const struct insp_graph *g)
+{
+	for (size_t i = 0; i < g->nroots; i++)
+		mark(w, INSP_EDGE_TARGET(g->roots[i].edge), SEEN);
+	for (size_t i = 0; i < g->nroots; i++) {
+		uint32_t t = INSP_EDGE_TARGET(g->roots[i].edge);
+
+		if (!(marks_of(w, t) & ENTERED) && !walk_from(w, t))
+			return false;
+	}
+	return true;
+}
+
+static bool walk_lost(struct walker *w, const struct insp_leaks *leaks)
+{
+	if (!leaks->sums[INSP_REACH_DEFINITE].count)
+		return true;
+	for (size_t i = 0; i < w->nchunks; i++)
+		if (leaks->reach[i] == INSP_REACH_DEFINITE)
+			mark(w, (uint32_t)i, SEEN);
+	for (size_t i = 0; i < w->nchunks; i++)
+		if (leaks->reach[i] == INSP_REACH_DEFINITE &&
+		    !(marks_of(w, (uint32_t)i) & ENTERED) && !walk_from(w, (uint32_t)i))
+			return false;
+	return true;
+}
+
+static int walk(struct insp_dominators_builder *b, struct walker *w)
+{
+	struct finding f = {.graph = b->graph};
+	pthread_t thread;
+	bool threaded = b->parallel && insp_worker_start(&thread, find_lost, &f) == 0;
+	bool walked = walk_reachable(w, b->graph);
+
+	if (threaded)
+		pthread_join(thread, NULL);
+	else if (walked)
+		(void)find_lost(&f);
+	b->leaks = f.leaks;
+	if (f.rc)
+		return f.rc;
+	b->d->nreachable = w->n;
+	if (!walked || !walk_lost(w, f.leaks))
+		return INSP_E_INTERRUPTED;
+	b->d->n = w->n;
+	return 0;
+}
+
+int insp_dominators_walk(struct insp_dominators_builder *b)
+{
+	const struct insp_graph *g = b->graph;
+	const size_t nmarks = g->nchunks / 32 + 1;
+	struct walker w = {.first = g->first, .edges = g->edges, .nchunks = g->nchunks};
+	int rc;
+
+	w.marks = insp_big_alloc(nmarks, sizeof(*w.marks));
+	w.number_of = b->d->number_of = insp_big_alloc(b->cap, sizeof(*w.number_of));
+	w.chunk_of = b->d->chunk_of = insp_big_alloc(b->cap, sizeof(*w.chunk_of));
+	w.parent = b->parent = insp_big_alloc(b->cap, sizeof(*w.parent));
+	w.semi = b->semi = insp_big_alloc(b->cap, sizeof(*w.semi));
+	w.todo = b->rows = insp_big_alloc(b->cap + 1, sizeof(*w.todo));
+	if (!w.marks || !w.number_of || !w.chunk_of || !w.parent || !w.semi || !w.todo)
+		rc = INSP_E_NOMEM;
+	else
+		rc = walk(b, &w);
+	insp_big_free(w.marks, nmarks, sizeof(*w.marks));
+	return rc;
+}
