@@ -78,6 +78,13 @@ void insp_str_vaddf(struct insp_str *str, const char *fmt, va_list ap)
 	str->len += (size_t)n;
 }
 
+void insp_str_replace(struct insp_str *str, char from, char to)
+{
+	for (size_t i = 0; i < str->len; i++)
+		if (str->s[i] == from)
+			str->s[i] = to;
+}
+
 void insp_str_addf(struct insp_str *str, const char *fmt, ...)
 {
 	va_list ap;

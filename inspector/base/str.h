@@ -24,6 +24,8 @@ void insp_str_add(struct insp_str *str, const char *text);
 void insp_str_addn(struct insp_str *str, const char *text, size_t n);
 void insp_str_addc(struct insp_str *str, char c);
 void insp_str_pad(struct insp_str *str, char c, size_t n);
+/* Each `from` so far becomes `to`. */
+void insp_str_replace(struct insp_str *str, char from, char to);
 void insp_str_addf(struct insp_str *str, const char *fmt, ...) insp_printf(2, 3);
 void insp_str_vaddf(struct insp_str *str, const char *fmt, va_list ap);
 /* Keeps the memory, forgets the text and the failure. */

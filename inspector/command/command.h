@@ -64,12 +64,14 @@ struct insp_option {
 #define INSP_OPTION_NO_LIMIT "18446744073709551615" /* a default that help calls "none" */
 
 enum insp_command_flags {
-	INSP_COMMAND_REPL = 1 << 0,    /* usable at the prompt */
-	INSP_COMMAND_ONESHOT = 1 << 1, /* usable as `meminspect COMMAND TARGET` */
-	INSP_COMMAND_GDB = 1 << 2,     /* usable inside GDB */
-	INSP_COMMAND_PROFILE = 1 << 3, /* can also give pprof, folded, flamegraph */
+	INSP_COMMAND_REPL = 1 << 0,	 /* usable at the prompt */
+	INSP_COMMAND_ONESHOT = 1 << 1,	 /* usable as `meminspect COMMAND TARGET` */
+	INSP_COMMAND_GDB = 1 << 2,	 /* usable inside GDB */
+	INSP_COMMAND_PROFILE = 1 << 3,	 /* can also give pprof, folded, flamegraph */
 	INSP_COMMAND_NO_TARGET = 1 << 4, /* one-shot takes no TARGET (help, version) */
-	INSP_COMMAND_DIRECT = 1 << 5, /* reports nothing itself (attach, quit): report is NULL */
+	INSP_COMMAND_DIRECT = 1 << 5,	 /* reports nothing itself (attach, quit): report is NULL */
+	INSP_COMMAND_PLUGIN =
+		1 << 6, /* of monitoring systems: an error is "UNKNOWN" on stdout and exit 3 */
 	INSP_COMMAND_ANY = INSP_COMMAND_REPL | INSP_COMMAND_ONESHOT | INSP_COMMAND_GDB,
 };
 

@@ -90,7 +90,8 @@ static int hint_target(const char *word, struct insp_error *err)
 }
 
 static int run_words(int argc, char **argv, const struct insp_settings *settings,
-		     struct insp_pool *pool, insp_shell_fn shell, struct insp_error *err)
+		     struct insp_pool *pool, insp_shell_fn shell, int *ret_exit,
+		     struct insp_error *err)
 {
 	struct insp_session *session;
 	struct insp_run run;
@@ -111,8 +112,26 @@ static int run_words(int argc, char **argv, const struct insp_settings *settings
 	session->shell = shell;
 	rc = insp_run_command(session, &run, pool, NULL, err);
 	insp_progress_restart();
+	*ret_exit = session->exit_code;
 	insp_session_close(session);
 	return rc;
+}
+
+/* Who reads a monitoring plugin's output wants to be told there that it could not find out. */
+static bool unknown(int argc, char **argv, const struct insp_error *err)
+{
+	const struct insp_command *command;
+	struct insp_str line = {0};
+	int used;
+
+	if (insp_command_find(argc, argv, &command, &used, NULL) ||
+	    !(command->flags & INSP_COMMAND_PLUGIN))
+		return false;
+	insp_str_addf(&line, "MEMORY UNKNOWN - %s\n", err->msg);
+	insp_str_replace(&line, '|', '/'); /* figures would follow */
+	(void)print(&line);
+	insp_str_deinit(&line);
+	return true;
 }
 
 /* `meminspect --help heap chunks` */
@@ -120,17 +139,17 @@ static int run_help(int argc, char **argv, const struct insp_settings *settings,
 		    struct insp_pool *pool, struct insp_error *err)
 {
 	struct insp_words words = {0};
-	int rc = insp_words_add(&words, "help", pool);
+	int exit_code, rc = insp_words_add(&words, "help", pool);
 
 	for (int i = 0; i < argc && !rc; i++)
 		rc = insp_words_add(&words, argv[i], pool);
 	if (rc)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	return run_words((int)words.n, words.items, settings, pool, NULL, err);
+	return run_words((int)words.n, words.items, settings, pool, NULL, &exit_code, err);
 }
 
 static int main_words(int argc, char **argv, struct insp_pool *pool, insp_shell_fn shell,
-		      struct insp_error *err)
+		      int *ret_exit, struct insp_error *err)
 {
 	struct insp_settings settings;
 	struct insp_option_set globals = {.options = insp_global_options, .args = &settings};
@@ -154,14 +173,18 @@ static int main_words(int argc, char **argv, struct insp_pool *pool, insp_shell_
 		return print_usage() ? INSP_E_IO : 0;
 	if (settings.help)
 		return run_help(argc, argv, &settings, pool, err);
-	return run_words(argc, argv, &settings, pool, shell, err);
+	rc = run_words(argc, argv, &settings, pool, shell, ret_exit, err);
+	if (!rc || !unknown(argc, argv, err))
+		return rc;
+	*ret_exit = 3;
+	return 0;
 }
 
 int insp_cli_main(int argc, char **argv, insp_shell_fn shell)
 {
 	struct insp_error err = {0};
 	struct insp_pool *pool = insp_pool_create();
-	int rc;
+	int rc, exit_code = 0;
 
 	if (!pool)
 		return 1;
@@ -171,9 +194,9 @@ int insp_cli_main(int argc, char **argv, insp_shell_fn shell)
 		insp_pool_destroy(pool);
 		return generate(argv[2]);
 	}
-	rc = main_words(argc - 1, argv + 1, pool, shell, &err);
+	rc = main_words(argc - 1, argv + 1, pool, shell, &exit_code, &err);
 	if (rc && err.msg[0])
 		insp_complain(&err);
 	insp_pool_destroy(pool);
-	return insp_exit_code(rc);
+	return rc ? insp_exit_code(rc) : exit_code;
 }

@@ -44,6 +44,7 @@ struct insp_session {
 	bool gone_said;			/* it was told that the target ended */
 	struct insp_recent *recent;	/* addresses that were shown; NULL: nobody asks */
 	insp_shell_fn shell;
+	int exit_code; /* of the program when the command did not fail */
 };
 
 /* Of a name as --capture takes it. */

@@ -5,27 +5,15 @@
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/live/grower.sh
+. "$(dirname "$0")/grower.sh"
 need jq sqlite3 ps setpriv
-
-# grower NAME: a victim that obeys: PID, TRUTH; its commands go to fd CMD
-grower()
-{
-	rm -f "$T/commands"
-	mkfifo "$T/commands"
-	victim grow "$1" <>"$T/commands"
-	exec {CMD}>"$T/commands"
-}
-
-# ask COMMAND: TRUTH after it was obeyed
-ask()
-{
-	echo "$1" >&"$CMD"
-	IFS= read -r -t 60 TRUTH <&"$VICTIM_FD"
-}
 
 # watched ARG...: in the background: WATCH, output in $T/rows, stderr in $T/werr
 watched()
 {
+	: >"$T/rows" # what an earlier one said
+	: >"$T/werr"
 	"$MEMINSPECT" watch --interval 50ms "$@" >"$T/rows" 2>"$T/werr" </dev/null &
 	WATCH=$!
 	pids="$pids $WATCH"
@@ -43,7 +31,6 @@ row_with() { awk -F, "$1"' { found = 1 } END { exit !found }' "$T/rows"; }
 at_least() { local v; v=$(column "$1"); [ -n "$v" ] && [ "$v" -ge "$2" ]; }
 rows() { [ "$(grep -c . "$T/rows")" -ge "$1" ]; }
 more_rows() { local n; n=$(grep -c . "$T/rows"); until_true rows $((n + $1)); }
-near() { [ "$1" -ge $(($2 - $3)) ] && [ "$1" -le $(($2 + $3)) ]; }
 
 # ---- the gauges, against those who know
 
