@@ -10,6 +10,7 @@
  * as malloc's own counts (mp_.n_mmaps, mp_.mmapped_mem, system_mem) say that something is
  * missing, at every present page. Reading those costs, so it is done before the stop, which
  * leaves a list of hints; in the stop only what came since then is looked for, and not for long.
+ * What never runs (a core, a debugger's target) has no such hurry: there is nothing to hint.
  *
  * aligned_alloc moves the header up: the chunk's prev_size is then its distance from the base of
  * the mapping, where the first header was left behind. From 2.43 on 16 bytes at the end of the
@@ -373,7 +374,7 @@ void insp_glibc_mappings_hint(struct insp_glibc *g, const struct insp_heap_env *
 	bool pieces = main_in_pieces(g) != NULL;
 
 	g->hints.n = 0;
-	if (!g->par.have || (!g->par.n_mmaps && !pieces))
+	if (!env->target->ops->stop || !g->par.have || (!g->par.n_mmaps && !pieces))
 		return;
 	for (size_t i = 0; i < env->regions->n; i++) {
 		const struct insp_region *r = &env->regions->items[i];
@@ -415,7 +416,7 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 		.env = env,
 		.result = result,
 		.main = (uint32_t)g->arenas.n,
-		.pages_left = PAGES_HELD,
+		.pages_left = env->target->ops->stop ? PAGES_HELD : PAGES_MAX,
 	};
 	const struct insp_regions *regions = env->regions;
 	uint64_t end = 0;
