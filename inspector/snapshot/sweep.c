@@ -220,19 +220,27 @@ static int interval_compare(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* Where to begin in it: not in what lies below the pointer of a main stack. */
-static uint64_t begin_of(const struct insp_snapshot *s, const struct insp_region *r)
+/*
+ * The page where the stacks in this region begin to count: below is what returned calls left. Of
+ * the main stack that is known; a thread's lies behind a guard, which is looked at where untouched
+ * pages cost as much as others, since the target does not tell them.
+ */
+static uint64_t begin_of(const struct insp_snapshot *s, size_t i, bool pages_told)
 {
-	uint64_t at = r->start;
+	const struct insp_region *r = &s->regions.items[i];
+	bool guarded = i && r[-1].end == r->start && !(r[-1].prot & INSP_PROT_READ);
+	uint64_t top = r->end;
 
-	/* Only one region is the main stack: not each region for each of many threads. */
-	for (size_t k = 0; r->flags & INSP_REGION_STACK && k < s->threads.n; k++) {
+	if (!(r->flags & INSP_REGION_STACK) && (pages_told || !guarded))
+		return r->start;
+	for (size_t k = 0; k < s->threads.n; k++) {
 		const struct insp_thread *th = &s->threads.items[k];
+		uint64_t low = (th->regs[INSP_REG_RSP] - INSP_RED_ZONE_BYTES) & ~UINT64_C(4095);
 
-		if (th->have_regs && th->stack_start == r->start)
-			at = (th->regs[INSP_REG_RSP] - INSP_RED_ZONE_BYTES) & ~UINT64_C(4095);
+		if (th->have_regs && th->stack_start == r->start && low >= r->start && low < top)
+			top = low;
 	}
-	return at < r->start || at >= r->end ? r->start : at;
+	return top == r->end ? r->start : top;
 }
 
 void insp_sweep_rest(struct insp_sweep *sweep, struct insp_snapshot *snapshot, struct insp_space *space,
@@ -249,7 +257,7 @@ void insp_sweep_rest(struct insp_sweep *sweep, struct insp_snapshot *snapshot, s
 	}
 	for (size_t i = 0, d = 0; i < snapshot->regions.n; i++) {
 		const struct insp_region *r = &snapshot->regions.items[i];
-		uint64_t at = begin_of(snapshot, r);
+		uint64_t at = begin_of(snapshot, i, insp_space_target(space)->ops->pages != NULL);
 
 		if (!insp_sweep_wants(r))
 			continue;

@@ -418,6 +418,8 @@ static int collect_memory(struct take *t, struct insp_error *err)
 	}
 	if (t->sweep)
 		insp_sweep_rest(t->sweep, s, t->space, t->target->ops->stop != NULL);
+	if (insp_interrupted()) /* a slow target has not been read to the end */
+		return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
 	if (t->options->on_memory)
 		return t->options->on_memory(t->options->on_memory_ctx, s, t->env.target, err);
 	return 0;
