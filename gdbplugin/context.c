@@ -40,9 +40,9 @@ void gdb_context_inferiors(struct gdb_context *ctx, char *text)
 
 	ctx->kind = GDB_NONE;
 	ctx->pid = 0;
-	ctx->name[0] = '\0';
+	ctx->name[0] = ctx->exe[0] = '\0';
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		char *process = strstr(line, "process "), *paren = strchr(line, '('), *slash;
+		char *process = strstr(line, "process "), *paren = strchr(line, '('), *path;
 
 		if (line[0] != '*')
 			continue;
@@ -59,9 +59,13 @@ void gdb_context_inferiors(struct gdb_context *ctx, char *text)
 			ctx->kind = GDB_REMOTE;
 		else if (process)
 			ctx->kind = GDB_NATIVE;
-		slash = strrchr(paren && strchr(paren, ')') ? strchr(paren, ')') : line, '/');
-		if (slash)
-			snprintf(ctx->name, sizeof(ctx->name), "%.*s", (int)trimmed(slash + 1), slash + 1);
+		path = paren && strchr(paren, ')') ? strchr(paren, ')') : line;
+		path = strchr(path, '/');
+		if (!path)
+			return;
+		snprintf(ctx->exe, sizeof(ctx->exe), "%.*s", (int)trimmed(path), path);
+		path = strrchr(path, '/') + 1;
+		snprintf(ctx->name, sizeof(ctx->name), "%.*s", (int)trimmed(path), path);
 		return;
 	}
 }
@@ -97,47 +101,73 @@ void gdb_context_files(struct gdb_context *ctx, char *text)
 		snprintf(ctx->core, sizeof(ctx->core), "%.*s", (int)(end - at - 1), at + 1);
 }
 
-/* "rw-p" in the column that GDB 12 and later have. */
-static int perms(const char *word, uint32_t *ret)
+/* What stands between the first of begin and the last of end in the text; cut when it is too long.
+ */
+static void between(char *ret, size_t size, const char *text, const char *begin, const char *end)
 {
-	size_t n = strcspn(word, " \t");
+	const char *from = strstr(text, begin), *eol, *to = NULL;
 
-	if (n != 4 || !strchr("r-", word[0]) || !strchr("w-", word[1]) ||
-	    !strchr("x-", word[2]) || !strchr("ps", word[3]))
-		return 0;
-	*ret = (word[0] == 'r' ? MEMINSPECT_READ : 0) | (word[1] == 'w' ? MEMINSPECT_WRITE : 0) |
-	       (word[2] == 'x' ? MEMINSPECT_EXEC : 0) | (word[3] == 's' ? MEMINSPECT_SHARED : 0);
-	return 1;
+	ret[0] = '\0';
+	if (!from)
+		return;
+	from += strlen(begin);
+	eol = strchrnul(from, '\n');
+	for (const char *p = from; p < eol && (p = strstr(p, end)) && p < eol; p++)
+		to = p;
+	if (to && (size_t)(to - from) < size)
+		snprintf(ret, size, "%.*s", (int)(to - from), from);
 }
 
 /*
- *           Start Addr           End Addr       Size     Offset  Perms  objfile
- *       0x555555554000     0x555555556000     0x2000        0x0  r--p   /usr/bin/cat
+ * The current system root is "target:/srv/root".
+ * The search path for loading non-absolute shared library symbol files is /srv/libs:/srv/more.
  */
-void gdb_context_mappings(char *text, void (*add)(void *to, const struct meminspect_region *region),
-			  void *to)
+void gdb_context_sysroot(struct gdb_context *ctx, const char *text)
+{
+	char *root = ctx->sysroot;
+
+	between(root, sizeof(ctx->sysroot), text, "current system root is \"", "\".");
+	if (!strncmp(root, "target:", 7))
+		memmove(root, root + 7, strlen(root + 7) + 1);
+	if (root[0])
+		return;
+	between(root, sizeof(ctx->sysroot), text, "shared library symbol files is ", ".");
+	root[strcspn(root, ":")] = '\0'; /* there is room for one */
+}
+
+/*
+ * Thread 3 (Thread 2288.2291 "worker"):
+ * Thread 1.3 (LWP 2291 "worker"):           several inferiors, no libthread_db
+ * Thread 1 (process 2288):
+ */
+void gdb_context_threads(char *text, void (*add)(void *to, const struct gdb_thread *thread),
+			 void *to)
 {
 	char *save = NULL;
 
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		struct meminspect_region r = {.size_bytes = sizeof(r)};
-		uint64_t size, *const columns[] = {&r.start, &r.end, &size, &r.offset};
-		char *rest = line, *word = NULL;
-		size_t i = 0;
+		struct gdb_thread t = {0};
+		const char *dot, *paren = strchr(line, '('), *lwp;
 
-		for (; i < 4; i++) {
-			word = strtok_r(i ? NULL : line, " \t", &rest);
-			if (!word || insp_parse_u64(word, columns[i], NULL))
-				break;
-		}
-		if (i < 4 || r.start >= r.end)
+		if (strncmp(line, "Thread ", 7) || !paren)
 			continue;
-		rest += strspn(rest, " \t");
-		r.prot = MEMINSPECT_READ | MEMINSPECT_WRITE; /* what GDB before 12 does not say */
-		if (perms(rest, &r.prot))
-			rest += 4;
-		rest += strspn(rest, " \t");
-		r.name = *rest ? rest : NULL;
-		add(to, &r);
+		t.number = leading_number(line + 7);
+		dot = strchr(line, '.');
+		if (dot && dot < paren) {
+			t.inferior = t.number;
+			t.number = leading_number(dot + 1);
+		}
+		if (!t.number)
+			continue;
+		between(t.name, sizeof(t.name), paren, "\"", "\"");
+		lwp = strstr(paren, "LWP ");
+		dot = strchr(paren, '.');
+		if (lwp)
+			t.tid = leading_number(lwp + 4);
+		else if (!strncmp(paren, "(Thread ", 8) && dot)
+			t.tid = leading_number(dot + 1);
+		else if (!strncmp(paren, "(process ", 9))
+			t.tid = leading_number(paren + 9);
+		add(to, &t);
 	}
 }

@@ -9,8 +9,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <meminspect/meminspect.h>
-
 enum gdb_kind {
 	GDB_NONE,   /* no process, no core */
 	GDB_NATIVE, /* GDB traces it itself */
@@ -30,6 +28,15 @@ struct gdb_context {
 	int pid;      /* 0 unknown */
 	enum gdb_language language;
 	char core[4096];
+	char exe[4096];	    /* of the program, as GDB knows it; without a "target:" before it */
+	char sysroot[4096]; /* on this machine; "": where files say that they are */
+	char name[16];
+};
+
+struct gdb_thread {
+	int inferior; /* 0: there is only one */
+	int number;   /* in GDB, in its inferior */
+	int tid;      /* 0 unknown */
 	char name[16];
 };
 
@@ -40,8 +47,11 @@ void gdb_context_language(struct gdb_context *ctx, const char *text);
 /* `info files`: the path of the core. */
 void gdb_context_files(struct gdb_context *ctx, char *text);
 
-/* `info proc mappings`. Calls add for each; the region and its name are valid during the call. */
-void gdb_context_mappings(char *text, void (*add)(void *to, const struct meminspect_region *region),
-			  void *to);
+/* `show sysroot` and `show solib-search-path`. */
+void gdb_context_sysroot(struct gdb_context *ctx, const char *text);
+
+/* The headings of `thread apply all`. Calls add for each; the thread is valid during the call. */
+void gdb_context_threads(char *text, void (*add)(void *to, const struct gdb_thread *thread),
+			 void *to);
 
 #endif

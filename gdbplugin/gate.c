@@ -12,7 +12,7 @@
  *        /proc/self/fd/241, and claims no frame;
  *     3. `source /proc/self/fd/241` runs the answer: printf commands, so that text goes through
  *        GDB's pager, logging and MI, and questions (info inferiors, expressions), whose answers
- *        are written to /proc/self/fd/242 and 243 before the answer asks for another round.
+ *        are written to the descriptors behind these before the answer asks for another round.
  *
  * Everything runs on GDB's main thread, which traces native inferiors. target_read may throw a C++
  * exception through our frames (Ctrl-C): this file is built with -fexceptions and cleans up by
@@ -34,22 +34,35 @@ GDB_DECLARE_GPL_COMPATIBLE_READER
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "command/command.h"
 #include "context.h"
+#include "front/help.h"
 #include "front/settings.h"
 #include "inferior.h"
+#include "remote.h"
 
 /* Named by the script that is generated from the command table (front/gen_gdb.c). */
-enum { FD_REQUEST = 240, FD_ANSWER, FD_TEXT, FD_REGISTERS };
+enum { FD_REQUEST = 240, FD_ANSWER, FD_TEXT, FD_REGISTERS, FD_THREADS, FD_RAN, FD_LAST = FD_RAN };
 
 #define REQUEST_MAX  16384
 #define WORDS_MAX    64
 #define TEXT_MAX     (8u << 20)
 #define SHOWN_LINES  2000 /* `source` takes 0.15 ms a line */
 #define LINE_PIECE   4000
+#define PIPE_BYTES   (1 << 20)
 
 /* What the next round will bring. */
-enum stage { IDLE, WANT_INFERIORS, WANT_CORE, WANT_REMOTE, WANT_LANGUAGE, WANT_VALUE };
+enum stage {
+	IDLE,
+	WANT_INFERIORS,
+	WANT_CORE,
+	WANT_RAN,    /* remote, seen before: has it run? */
+	WANT_REMOTE, /* what it looks like */
+	WANT_CLOCKS, /* so that the next command can tell whether it has run */
+	WANT_LANGUAGE,
+	WANT_VALUE,
+};
 
 static struct gate {
 	enum stage stage;
@@ -61,6 +74,7 @@ static struct gate {
 	struct gdb_context context;
 	struct inferior *inferior; /* session kept between commands */
 	FILE *answer;
+	int pipe;    /* write end of FD_RAN */
 	int running; /* the core is at work: still set when an exception of GDB's left it */
 } gate;
 
@@ -108,38 +122,57 @@ static void ask(enum stage stage, const char *commands)
 	fputs("with language c -- set $_meminspect_more = 1\n", gate.answer);
 }
 
-/* The text that GDB wrote for the last question. View until freed; NULL: none. */
-static char *asked_text(void)
+/* What GDB wrote there for the last question, *ret_n bytes and a NUL (free it); NULL: none. */
+static char *asked_bytes(int fd, size_t *ret_n)
 {
-	off_t n = lseek(FD_TEXT, 0, SEEK_END);
-	char *text;
+	off_t n = lseek(fd, 0, SEEK_END);
+	char *bytes;
 
+	*ret_n = 0;
 	if (n < 0 || n > (off_t)TEXT_MAX)
 		return NULL;
-	text = malloc((size_t)n + 1);
-	if (!text)
+	bytes = malloc((size_t)n + 1);
+	if (!bytes)
 		return NULL;
-	n = pread(FD_TEXT, text, (size_t)n, 0);
-	text[n > 0 ? n : 0] = '\0';
-	(void)!ftruncate(FD_TEXT, 0);
-	return text;
+	n = pread(fd, bytes, (size_t)n, 0);
+	*ret_n = n > 0 ? (size_t)n : 0;
+	bytes[*ret_n] = '\0';
+	(void)!ftruncate(fd, 0);
+	return bytes;
+}
+
+static char *asked_text(int fd)
+{
+	size_t n;
+
+	return asked_bytes(fd, &n);
 }
 
 /* ---- output of the command: text is said, up to a number of lines */
 
 struct shown {
 	unsigned lines;
+	int begun, json; /* JSON is for programs */
 	int cut;
 };
 
 static int on_output(void *ctx, const char *bytes, size_t n)
 {
 	struct shown *shown = ctx;
+	struct insp_str text = {0};
 	size_t keep = 0;
 
 	for (; keep < n && shown->lines < SHOWN_LINES; keep++)
 		shown->lines += bytes[keep] == '\n';
-	say(bytes, keep);
+	if (!shown->begun && n)
+		shown->json = bytes[0] == '{';
+	shown->begun |= n > 0;
+	if (shown->json)
+		insp_str_addn(&text, bytes, keep);
+	else
+		insp_gdb_text(&text, bytes, keep);
+	say(insp_str_text(&text), text.len);
+	insp_str_deinit(&text);
 	if (keep < n) {
 		shown->cut = 1;
 		return -1;
@@ -249,7 +282,7 @@ static int ask_value(void)
 /* 0: GDB gave no number. */
 static int take_value(void)
 {
-	char *text = asked_text(), *value = gate.values[gate.asked];
+	char *text = asked_text(FD_TEXT), *value = gate.values[gate.asked];
 	int ok = text && strlen(text) < sizeof(gate.values[0]) && is_number(text);
 
 	if (ok) {
@@ -303,6 +336,25 @@ static char *command_line(void)
 	return line;
 }
 
+/* GDB has the text already. */
+static int help_command(void)
+{
+	const struct insp_command *command;
+	int used;
+
+	if (insp_command_find(gate.argc, gate.argv, &command, &used, NULL))
+		return 0;
+	for (int i = used; i < gate.argc; i++)
+		if (!strcmp(gate.argv[i], "--help") || !strcmp(gate.argv[i], "-h")) {
+			fprintf(gate.answer, "help meminspect %s\n",
+				strrchr(command->name, ' ') ? strrchr(command->name, ' ') + 1
+							    : command->name);
+			gate.stage = IDLE;
+			return 1;
+		}
+	return 0;
+}
+
 static void run_command(struct gdb_unwind_callbacks *cb)
 {
 	char error[512] = "";
@@ -321,6 +373,8 @@ static void run_command(struct gdb_unwind_callbacks *cb)
 	if (gate.running)
 		gate.inferior = NULL; /* its state is unknown: better lost than used */
 	gate.running = 1;
+	if (!strcmp(gate.argv[0], insp_cmd_refresh.name))
+		inferior_forget(gate.inferior);
 	m = inferior_session(&gate.inferior, &gate.context, cb, error, sizeof(error));
 	gate.running = 0;
 	if (!m) {
@@ -342,21 +396,67 @@ static void run_command(struct gdb_unwind_callbacks *cb)
 	free(line);
 }
 
+#define SYSROOT_LINE "The current system root is"
+#define ASK_SYSROOT                                       \
+	"pipe show sysroot | cat >> /proc/$PPID/fd/242\n" \
+	"pipe show solib-search-path | cat >> /proc/$PPID/fd/242\n"
+
+/* What fails is left out: `frame apply -s` swallows the error. */
+static void ask_remote(void)
+{
+	for (int fd = FD_TEXT; fd <= FD_THREADS; fd++)
+		(void)!ftruncate(fd, 0);
+	fprintf(gate.answer,
+		"frame apply level 0 -s -q remote get /proc/%d/maps /proc/self/fd/%d\n"
+		"pipe with language c -- thread apply all -c _meminspect_registers"
+		" | cat > /proc/$PPID/fd/%d\n",
+		gate.context.pid, FD_TEXT, FD_THREADS);
+	ask(WANT_REMOTE, ASK_SYSROOT);
+}
+
+static void ask_ran(enum stage stage)
+{
+	const struct remote *remote = inferior_remote(&gate.inferior);
+	int bytes = fcntl(FD_RAN, F_GETPIPE_SZ);
+
+	if (remote)
+		remote_ask_ran(remote, gate.answer, FD_RAN, bytes > 0 ? (size_t)bytes : 0);
+	ask(stage, "");
+}
+
+/* 0: not known. */
+static uint64_t take_ran(void)
+{
+	const struct remote *remote = inferior_remote(&gate.inferior);
+	struct insp_str text = {0};
+	char bytes[4096];
+	uint64_t ran;
+	ssize_t n;
+
+	while ((n = read(FD_RAN, bytes, sizeof(bytes))) > 0)
+		insp_str_addn(&text, bytes, (size_t)n);
+	ran = remote && insp_str_ok(&text) ? remote_ran(remote, insp_str_text(&text)) : 0;
+	insp_str_deinit(&text);
+	return ran;
+}
+
 /* After `info inferiors`: what is still missing for this kind of target? */
 static void know_inferior(struct gdb_unwind_callbacks *cb)
 {
-	char *text = asked_text();
+	char *text = asked_text(FD_TEXT);
 
 	gdb_context_inferiors(&gate.context, text ? text : (char[]){""});
 	free(text);
 	switch (gate.context.kind) {
 	case GDB_CORE:
-		ask(WANT_CORE, "pipe info files | grep -A1 'core dump' > /proc/$PPID/fd/242\n");
+		ask(WANT_CORE,
+		    "pipe info files | grep -A1 'core dump' > /proc/$PPID/fd/242\n" ASK_SYSROOT);
 		return;
 	case GDB_REMOTE:
-		(void)!ftruncate(FD_REGISTERS, 0);
-		ask(WANT_REMOTE, "pipe info proc mappings | cat > /proc/$PPID/fd/242\n"
-				 "thread apply all -q -s _meminspect_registers\n");
+		if (inferior_is_remote(gate.inferior, &gate.context))
+			ask_ran(WANT_RAN);
+		else
+			ask_remote();
 		return;
 	default:
 		if (!ask_value())
@@ -364,8 +464,42 @@ static void know_inferior(struct gdb_unwind_callbacks *cb)
 	}
 }
 
+static void know_core(void)
+{
+	char *text = asked_text(FD_TEXT);
+
+	gdb_context_files(&gate.context, text ? text : (char[]){""});
+	gdb_context_sysroot(&gate.context, text ? text : "");
+	free(text);
+}
+
+static void know_remote(void)
+{
+	struct remote *remote = inferior_remote(&gate.inferior);
+	size_t n;
+	char *text = asked_text(FD_TEXT), *threads = asked_text(FD_THREADS);
+	char *registers = asked_bytes(FD_REGISTERS, &n); /* malloc'ed, and so aligned */
+	char *sysroot = text ? strstr(text, SYSROOT_LINE) : NULL;
+
+	gdb_context_sysroot(&gate.context, sysroot ? sysroot : "");
+	if (sysroot)
+		*sysroot = '\0'; /* before it: maps */
+	if (remote && text && threads && registers)
+		remote_take(remote, &gate.context,
+			    &(struct remote_told){
+				    .maps = text,
+				    .threads = threads,
+				    .registers = (const uint64_t *)(const void *)registers,
+				    .nregisters = n / sizeof(uint64_t),
+			    });
+	free(text);
+	free(threads);
+	free(registers);
+}
+
 static void next_round(struct gdb_unwind_callbacks *cb)
 {
+	struct remote *remote;
 	char *text;
 
 	switch (gate.stage) {
@@ -373,17 +507,27 @@ static void next_round(struct gdb_unwind_callbacks *cb)
 		know_inferior(cb);
 		return;
 	case WANT_CORE:
-		text = asked_text();
-		gdb_context_files(&gate.context, text ? text : (char[]){""});
-		free(text);
+		know_core();
+		break;
+	case WANT_RAN:
+		remote = inferior_remote(&gate.inferior);
+		if (!remote || take_ran() != remote_fingerprint(remote)) {
+			ask_remote();
+			return;
+		}
+		gate.context = *remote_context(remote);
 		break;
 	case WANT_REMOTE:
-		text = asked_text();
-		inferior_remote(&gate.inferior, text ? text : (char[]){""}, FD_REGISTERS);
-		free(text);
+		know_remote();
+		ask_ran(WANT_CLOCKS);
+		return;
+	case WANT_CLOCKS:
+		remote = inferior_remote(&gate.inferior);
+		if (remote)
+			remote_note_ran(remote, take_ran());
 		break;
 	case WANT_LANGUAGE:
-		text = asked_text();
+		text = asked_text(FD_TEXT);
 		gdb_context_language(&gate.context, text ? text : (char[]){""});
 		free(text);
 		break;
@@ -419,6 +563,8 @@ static void first_round(const char *bytes, size_t n)
 	for (char *p = gate.words; p < end && gate.argc < WORDS_MAX; p += strlen(p) + 1)
 		if (*p)
 			gate.argv[gate.argc++] = p;
+	if (help_command())
+		return;
 	(void)!ftruncate(FD_TEXT, 0);
 	ask(WANT_INFERIORS, "pipe info inferiors | cat > /proc/$PPID/fd/242\n");
 }
@@ -517,8 +663,9 @@ static void destroy(struct gdb_reader_funcs *self)
 	(void)self;
 	inferior_close(gate.inferior);
 	gate.inferior = NULL;
-	for (int fd = FD_REQUEST; fd <= FD_REGISTERS; fd++)
+	for (int fd = FD_REQUEST; fd <= FD_LAST; fd++)
 		close(fd);
+	close(gate.pipe);
 }
 
 static struct gdb_reader_funcs reader = {GDB_READER_INTERFACE_VERSION, NULL, read_symbols, unwind,
@@ -526,10 +673,24 @@ static struct gdb_reader_funcs reader = {GDB_READER_INTERFACE_VERSION, NULL, rea
 /* GDB refuses a reader of another version with a clean message, and crashes on NULL. */
 static struct gdb_reader_funcs refused = {-1, NULL, read_symbols, unwind, frame_id, destroy};
 
+/* A descriptor for `which`: a file, or the read end of the pipe that does not wait. */
+static int make_descriptor(int which)
+{
+	int ends[2];
+
+	if (which != FD_RAN)
+		return memfd_create("meminspect", MFD_CLOEXEC);
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK))
+		return -1;
+	(void)fcntl(ends[1], F_SETPIPE_SZ, PIPE_BYTES); /* where it may not be, fewer threads do */
+	gate.pipe = ends[1];
+	return ends[0];
+}
+
 __attribute__((visibility("default"))) struct gdb_reader_funcs *gdb_init_reader(void)
 {
-	for (int fd = FD_REQUEST; fd <= FD_REGISTERS; fd++) {
-		int made = memfd_create("meminspect", MFD_CLOEXEC);
+	for (int fd = FD_REQUEST; fd <= FD_LAST; fd++) {
+		int made = make_descriptor(fd);
 
 		if (fcntl(fd, F_GETFD) >= 0 || made < 0 || dup3(made, fd, O_CLOEXEC) < 0) {
 			int e = errno;

@@ -4,7 +4,7 @@
  *
  *   native  opened as a process that we trace already: the core reads it itself, as fast as ever
  *   core    opened by its path: the core reads the file, GDB is not asked
- *   remote  behind callbacks: mappings and registers as GDB told them, memory by target_read
+ *   remote  behind callbacks (remote.h)
  */
 #ifndef MEMINSPECT_GDB_INFERIOR_H
 #define MEMINSPECT_GDB_INFERIOR_H
@@ -16,6 +16,7 @@
 #include "context.h"
 
 struct inferior;
+struct remote;
 
 /*
  * The session for what ctx describes; the one of the last command when it is still the same and has
@@ -23,10 +24,12 @@ struct inferior;
  */
 struct meminspect *inferior_session(struct inferior **inferior, const struct gdb_context *ctx,
 				    struct gdb_unwind_callbacks *cb, char *error, size_t error_bytes);
-/* What a remote target needs: the text of `info proc mappings`, and a file of registers: for each
-   thread a mark, its number in GDB, 17 registers in DWARF order, fs_base, 8 bytes each. A record
-   ends early where GDB could not tell a register. */
-void inferior_remote(struct inferior **inferior, char *mappings, int registers_fd);
+/* Where to put what GDB told of a remote target, before inferior_session; NULL: no memory. */
+struct remote *inferior_remote(struct inferior **inferior);
+/* Is the session on the remote target that ctx describes, and can be told whether that has run? */
+int inferior_is_remote(const struct inferior *inferior, const struct gdb_context *ctx);
+/* Memory is read anew, even if the inferior has not run: GDB may have written. Accepts NULL. */
+void inferior_forget(struct inferior *inferior);
 void inferior_close(struct inferior *inferior); /* accepts NULL */
 
 #endif

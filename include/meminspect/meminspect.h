@@ -30,7 +30,7 @@ extern "C" {
 #endif
 
 /* Rises when something is added; the soname changes when something is taken away. */
-#define MEMINSPECT_API 1
+#define MEMINSPECT_API 2
 
 #if defined(__GNUC__)
 #define MEMINSPECT_EXPORT __attribute__((visibility("default")))
@@ -60,6 +60,14 @@ MEMINSPECT_EXPORT int meminspect_api(void);
  */
 MEMINSPECT_EXPORT int meminspect_open(const char *spec, struct meminspect **ret, char *error,
 				      size_t error_bytes);
+
+/*
+ * The same for a core whose files are not where it says: the program, and a folder that its paths
+ * begin in or that holds the files side by side. NULL or "": at their own places.
+ */
+MEMINSPECT_EXPORT int meminspect_open_core(const char *path, const char *exe, const char *sysroot,
+					   struct meminspect **ret, char *error,
+					   size_t error_bytes);
 
 /* ---- a target that somebody else holds: a debugger's inferior */
 

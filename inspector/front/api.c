@@ -63,14 +63,27 @@ static int opened(struct meminspect *m, int rc, const struct insp_error *err, st
 	return insp_exit_code(err->code);
 }
 
-int meminspect_open(const char *spec, struct meminspect **ret, char *error, size_t error_bytes)
+int meminspect_open_core(const char *path, const char *exe, const char *sysroot,
+			 struct meminspect **ret, char *error, size_t error_bytes)
 {
 	struct insp_settings settings;
 	struct insp_error err = {0};
 	struct meminspect *m = create(&settings, &err);
-	int rc = m ? insp_session_open(spec, &settings, &m->session, &err) : err.code;
+	int rc = err.code;
 
+	if (m) {
+		if (exe && *exe)
+			settings.exe = insp_pool_strdup(m->pool, exe);
+		if (sysroot && *sysroot)
+			settings.sysroot = insp_pool_strdup(m->pool, sysroot);
+		rc = insp_session_open(path, &settings, &m->session, &err);
+	}
 	return opened(m, rc, &err, ret, error, error_bytes);
+}
+
+int meminspect_open(const char *spec, struct meminspect **ret, char *error, size_t error_bytes)
+{
+	return meminspect_open_core(spec, NULL, NULL, ret, error, error_bytes);
 }
 
 int meminspect_open_host(const struct meminspect_host *host, struct meminspect **ret, char *error,

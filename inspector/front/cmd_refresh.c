@@ -86,11 +86,13 @@ const struct insp_command insp_cmd_refresh = {
 	.name = "refresh",
 	.group = "session",
 	.summary = "take a new snapshot in the place of the old one",
-	.help = "Stops the process again for a moment. Tells how much time lies between the two "
-		"snapshots and how the address space, the heaps and the numbers of mappings, threads and "
+	.help = "Stops the process again for a moment (inside GDB it stands already: for after "
+		"`set var`). Tells how much time lies between the two "
+		"snapshots and how the address space, the heaps and the numbers of mappings, "
+		"threads and "
 		"chunks changed. If no new one can be taken, the old one stays.",
 	.example = "refresh",
-	.flags = INSP_COMMAND_REPL | INSP_COMMAND_NO_TARGET,
+	.flags = INSP_COMMAND_REPL | INSP_COMMAND_GDB | INSP_COMMAND_NO_TARGET,
 	.tables = tables,
 	.run = run,
 };

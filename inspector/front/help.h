@@ -24,10 +24,13 @@ void insp_help_option(const struct insp_option *option, struct insp_str *ret);
 /* Groups in the order of their first command: the i-th, NULL behind the last. */
 const char *insp_help_group(size_t i);
 
-/* Generated files: man, bash, zsh, markdown. INSP_E_USAGE for another word. */
 /* gen_gdb.c: the script of GDB's commands. */
 void insp_gen_gdb(struct insp_str *s);
+/* Adds n bytes of text that people read; commands that it quotes in backticks are written as they
+   are typed inside GDB. (GDB has a command `path` of its own, and it is another one.) */
+void insp_gdb_text(struct insp_str *s, const char *text, size_t n);
 
+/* Generated files: man, bash, zsh, markdown. INSP_E_USAGE for another word. */
 int insp_generate(const char *what, struct insp_str *ret, struct insp_error *err) insp_must_check;
 
 #endif

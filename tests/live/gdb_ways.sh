@@ -4,22 +4,9 @@
 # pager and Ctrl-C (gdb_ways.exp), processes that run, execute another program or are killed, and
 # what is kept between commands. GDB=... takes another GDB.
 
-# shellcheck source=tests/live/lib.sh
-. "$(dirname "$0")/lib.sh"
-: "${GDB:=gdb}"
-need "$GDB" expect jq
-script=$BUILD/meminspect.gdb
-[ -e "$script" ] || { echo "the plugin is not built (sanitizers, or gdb/jit-reader.h is missing)"; exit 77; }
-
-in_gdb()
-{
-	timeout 100 "$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set width 0' "$@" >"$T/out" 2>"$T/err"
-	OUT=$(cat "$T/out") ERR=$(cat "$T/err")
-}
-says() { grep -q -- "$1" "$T/out"; }
-complains() { cat "$T/out" "$T/err" | grep -q -- "$1"; }
-taken() { jq .target.taken_at_ns "$T/$1.json" 2>/dev/null || echo "no $1"; }
-json_of() { echo "heap $1 --format json -o $T/$2.json"; }
+# shellcheck source=tests/live/lib_gdb.sh
+. "$(dirname "$0")/lib_gdb.sh"
+need expect
 
 # ---- kept until the process runs
 victim mix

@@ -42,6 +42,7 @@ static void test_inferiors(void **state)
 	assert_int_equal(c.inferior, 1);
 	assert_int_equal(c.pid, 4711);
 	assert_string_equal(c.name, "cat");
+	assert_string_equal(c.exe, "/usr/bin/cat");
 
 	c = inferiors("  Num  Description       Connection           Executable        \n"
 		      "  1    process 4711      1 (native)           /usr/bin/cat \n"
@@ -59,6 +60,8 @@ static void test_inferiors(void **state)
 	assert_int_equal(c.pid, 0);
 	c = inferiors("* 1    Remote target 1 (remote /dev/ttyS0) \n");
 	assert_string_equal(c.name, "");
+	assert_string_equal(c.exe, "");
+	assert_string_equal(inferiors("* 1 process 5 1 (core) /srv/a b \n").exe, "/srv/a b");
 	/* without the column of connections */
 	assert_int_equal(inferiors("* 1    process 5   /usr/bin/cat\n").kind, GDB_NATIVE);
 }
@@ -141,87 +144,115 @@ static void test_language(void **state)
 	assert_int_equal(language(""), GDB_LANGUAGE_OTHER);
 }
 
+static const char *sysroot(const char *text)
+{
+	static struct gdb_context ctx;
+	char *copy = exact(text);
+
+	gdb_context_sysroot(&ctx, copy);
+	free(copy);
+	return ctx.sysroot;
+}
+
+static void test_sysroot(void **state)
+{
+	(void)state;
+	assert_string_equal(sysroot("The current system root is \"/srv/root\".\n"), "/srv/root");
+	assert_string_equal(sysroot("The current system root is \"target:/srv/\".\n"), "/srv/");
+	assert_string_equal(sysroot("The current system root is \"target:\".\n"), "");
+	assert_string_equal(sysroot("The current system root is \"\".\nThe search path for loading "
+				    "non-absolute "
+				    "shared library symbol files is /srv/v1.2:/more.\n"),
+			    "/srv/v1.2");
+	assert_string_equal(
+		sysroot("The current system root is \"/a\".\nThe search path for loading "
+			"non-absolute shared library symbol files is /b.\n"),
+		"/a");
+	assert_string_equal(sysroot("The search path for loading non-absolute shared library "
+				    "symbol files is .\n"),
+			    "");
+	assert_string_equal(sysroot("The current system root is \"/srv"), "");
+	assert_string_equal(sysroot("The current system root is \""), "");
+	assert_string_equal(sysroot(""), "");
+}
+
 struct seen {
 	size_t n;
-	struct meminspect_region last;
-	char name[64];
+	struct gdb_thread last;
 };
 
-static void add(void *to, const struct meminspect_region *region)
+static void add(void *to, const struct gdb_thread *thread)
 {
 	struct seen *seen = to;
 
-	assert_true(region->start < region->end);
+	assert_true(thread->number > 0);
 	seen->n++;
-	seen->last = *region;
-	strncpy(seen->name, region->name ? region->name : "", sizeof(seen->name) - 1);
+	seen->last = *thread;
 }
 
-static struct seen mappings(const char *text)
+static struct seen threads(const char *text)
 {
 	struct seen seen = {0};
 	char *copy = exact(text);
 
-	gdb_context_mappings(copy, add, &seen);
+	gdb_context_threads(copy, add, &seen);
 	free(copy);
 	return seen;
 }
 
-static void test_mappings(void **state)
+static void is_thread(const char *text, int inferior, int number, int tid, const char *name)
 {
-	struct seen s;
+	struct seen s = threads(text);
 
-	(void)state;
-	s = mappings("process 4711\nMapped address spaces:\n\n"
-		     "          Start Addr           End Addr       Size     Offset  Perms  objfile\n"
-		     "      0x555555554000     0x555555556000     0x2000        0x0  r--p   /usr/bin/cat\n"
-		     "      0x7ffff7fbd000     0x7ffff7fc1000     0x4000     0x1000  rw-s   /a name (deleted)\n");
-	assert_int_equal(s.n, 2);
-	assert_int_equal(s.last.start, 0x7ffff7fbd000);
-	assert_int_equal(s.last.end, 0x7ffff7fc1000);
-	assert_int_equal(s.last.offset, 0x1000);
-	assert_int_equal(s.last.prot, MEMINSPECT_READ | MEMINSPECT_WRITE | MEMINSPECT_SHARED);
-	assert_string_equal(s.name, "/a name (deleted)");
-	/* before GDB 12: no permissions */
-	s = mappings("      0x555555554000     0x555555556000     0x2000        0x0 /usr/bin/cat\n"
-		     "      0x555555556000     0x555555558000     0x2000        0x0 \n");
-	assert_int_equal(s.n, 2);
-	assert_int_equal(s.last.prot, MEMINSPECT_READ | MEMINSPECT_WRITE);
-	assert_string_equal(s.name, "");
-	/* GDB 16 and later: columns as wide as they need to be */
-	s = mappings("Start Addr         End Addr           Size               Offset             Perms File \n"
-		     "0x0000555555554000 0x0000555555556000 0x2000             0x0                ---p  \n");
 	assert_int_equal(s.n, 1);
-	assert_int_equal(s.last.prot, 0);
-	assert_string_equal(s.name, "");
-	assert_int_equal(s.last.start, 0x555555554000);
+	assert_int_equal(s.last.inferior, inferior);
+	assert_int_equal(s.last.number, number);
+	assert_int_equal(s.last.tid, tid);
+	assert_string_equal(s.last.name, name);
 }
 
-static void test_odd_mappings(void **state)
+static void test_threads(void **state)
 {
-	static const char *const texts[] = {
-		"", "\n", "0x1", "0x1 0x2", "0x1 0x2 0x3", "0x2000 0x1000 0x1000 0x0 rw-p /x\n",
-		"0x1000 0x1000 0x0 0x0 rw-p\n", "start end size offset perms\n",
-		"0x10000000000000000 0x20000000000000000 0x1 0x0 rw-p\n", "0x1000 -1 0x1 0x0\n", " \t \n",
-		"unable to open /proc file '/proc/1/maps'\n",
-	};
+	(void)state;
+	is_thread("\nThread 3 (Thread 2288.2291 \"worker\"):\n", 0, 3, 2291, "worker");
+	is_thread("Thread 2.13 (Thread 2288.2291):", 2, 13, 2291, "");
+	is_thread("Thread 1.3 (LWP 2291 \"a b\"):\n", 1, 3, 2291, "a b");
+	is_thread("Thread 1 (Thread 0x7f68abc26740 (LWP 30295) \"it's \"quoted\"\"):", 0, 1, 30295,
+		  "it's \"quoted\"");
+	is_thread("Thread 1 (process 77):\n", 0, 1, 77, "");
+	is_thread("Thread 1 (Thread <main>):\n", 0, 1, 0, "");
+	is_thread("Thread 1 (LWP 5 \"a name that is longer than it may be\"):\n", 0, 1, 5, "");
+	assert_int_equal(
+		threads("\nThread 2 (LWP 8):\nSelected thread is running.\n\nThread 1 (LWP 7):\n")
+			.n,
+		2);
+}
+
+static void test_no_threads(void **state)
+{
+	static const char *const texts[] = {"",
+					    "\n",
+					    "Thread ",
+					    "Thread (",
+					    "Thread 1",
+					    "Thread x (LWP 1):",
+					    "Thread -1 (LWP 1):",
+					    "thread 1 (LWP 1):",
+					    "Thread 1. (LWP 1):",
+					    "No threads.\n"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		assert_int_equal(mappings(texts[i]).n, 0);
-	assert_int_equal(mappings("0x1000 0x2000 0x1000 0x0").n, 1);
-	assert_int_equal(mappings("0x1000 0x2000 0x1000 0x0 rw").n, 1);
+		assert_int_equal(threads(texts[i]).n, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_inferiors),
-		cmocka_unit_test(test_no_inferior),
-		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_language),
-		cmocka_unit_test(test_mappings),
-		cmocka_unit_test(test_odd_mappings),
+		cmocka_unit_test(test_inferiors),  cmocka_unit_test(test_no_inferior),
+		cmocka_unit_test(test_files),	   cmocka_unit_test(test_language),
+		cmocka_unit_test(test_sysroot),	   cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_no_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
