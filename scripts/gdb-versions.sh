@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# gdb-versions.sh [DIR]: runs tests/live/gdb_plugin.sh with the GDB of other Debian releases; a table.
+# gdb-versions.sh [DIR]: runs tests/live/gdb_*.sh with the GDB of other Debian releases; a table.
 #
 # Nothing is installed: packages are fetched through a private list of sources, made of the mirror
-# that this machine uses, and unpacked under DIR (default BUILD/gdb-versions; what is there stays).
+# that this machine uses, and unpacked under DIR (default BUILD-gdb; what is there stays; not in BUILD, where make looks for its own files).
 # A newer GDB runs on its own release's loader and C library, an older one on the one here.
 # Environment: RELEASES, BUILD, VICTIMS, MEMINSPECT. Exit 77 when there is no mirror or no network.
 
@@ -12,8 +12,8 @@ cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=$PWD/build}" "${MEMINSPECT:=$BUILD/meminspect}" "${VICTIMS:=$BUILD/victims}"
 : "${RELEASES:=bullseye bookworm trixie sid}"
 export BUILD MEMINSPECT VICTIMS
-mkdir -p "${1:-$BUILD/gdb-versions}" || exit 1
-dir=$(cd "${1:-$BUILD/gdb-versions}" && pwd)
+mkdir -p "${1:-$BUILD-gdb}" || exit 1
+dir=$(cd "${1:-$BUILD-gdb}" && pwd)
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 # shellcheck disable=SC2016 # apt expands these
 mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 2>/dev/null |
@@ -92,10 +92,15 @@ for release in $RELEASES; do
 		wrap "$release"
 	fi
 	version=$("$gdb" --version 2>&1 | head -n 1)
-	GDB=$gdb tests/live/gdb_plugin.sh >"$dir/$release.out" 2>&1 || fails=$((fails + 1))
-	grep -v '^[0-9]* passed' "$dir/$release.out"
-	rows="$rows| ${version##* } | $release | $(tail -n 1 "$dir/$release.out") |
+	row="| ${version##* } | $release |"
+	for test in tests/live/gdb_*.sh; do
+		GDB=$gdb "$test" >"$dir/$release.out" 2>&1 || fails=$((fails + 1))
+		grep -v '^[0-9]* passed' "$dir/$release.out" | sed "s|^|$release ${test##*/}: |"
+		row="$row $(tail -n 1 "$dir/$release.out") |"
+	done
+	rows="$rows$row
 "
 done
-printf '| GDB | Debian | tests/live/gdb_plugin.sh |\n|---|---|---|\n%s' "$rows"
+printf '| GDB | Debian |%s\n|---|---|%s\n%s' "$(printf ' %s |' tests/live/gdb_*.sh)" \
+	"$(printf -- '---|%.0s' tests/live/gdb_*.sh)" "$rows"
 [ "$fails" = 0 ]
