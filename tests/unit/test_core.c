@@ -28,7 +28,7 @@ struct made {
 	char name[8];
 	struct elf_prstatus st;
 	uint8_t rest[PAGE];
-};
+} __attribute__((packed));
 
 static int make(size_t shoff, uint16_t phnum)
 {
