@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/books.h"
 #include "analysis/census.h"
+#include "site/sites.h"
 
 struct maker {
 	const struct insp_snapshot *snapshot;
@@ -102,13 +104,86 @@ static int by_mapping(struct maker *m)
 	return rc;
 }
 
+static int by_type(struct maker *m)
+{
+	const struct insp_type_sums *types = &m->snapshot->types;
+	int rc = 0;
+
+	if (!types->items)
+		return insp_fail(m->err, INSP_E_NOTFOUND,
+				 "the snapshot of %s was saved without types: save --types",
+				 m->snapshot->comm);
+	for (size_t i = 0; i < types->n && !rc; i++)
+		rc = add(m, insp_pool_strdup(m->pool, types->items[i].name), types->items[i].count,
+			 types->items[i].bytes);
+	return rc;
+}
+
+static const char *name_of_thread(struct maker *m, int tid)
+{
+	const struct insp_threads *threads = &m->snapshot->threads;
+
+	for (size_t i = 0; i < threads->n; i++)
+		if ((threads->items[i].tid == tid || threads->items[i].ns_tid == tid) &&
+		    threads->items[i].name[0])
+			return insp_pool_strdup(m->pool, threads->items[i].name);
+	return "threads that ended";
+}
+
+static int by_thread(struct maker *m)
+{
+	const struct insp_snapshot *s = m->snapshot;
+	struct insp_books books;
+	int rc = insp_books_balance(s, m->pool, &books, m->err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < books.stacks.n && !rc; i++)
+		rc = add(m, name_of_thread(m, books.stacks.items[i].tid), 1, books.stacks.items[i].rss);
+	insp_books_deinit(&books);
+	for (size_t i = 0; i < s->bins.n && !rc; i++)
+		if (s->bins.items[i].kind == INSP_BIN_TCACHE && s->bins.items[i].tid)
+			rc = add(m, name_of_thread(m, s->bins.items[i].tid), 0, s->bins.items[i].bytes);
+	return rc;
+}
+
+static int by_allocating_thread(struct maker *m)
+{
+	const struct insp_sites *sites = m->snapshot->sites;
+	double *count, *bytes;
+	int rc = 0;
+
+	if (!sites || !sites->nrecords)
+		return 0;
+	count = insp_pool_array(m->pool, sites->ntids + 1, sizeof(*count));
+	bytes = insp_pool_array(m->pool, sites->ntids + 1, sizeof(*bytes));
+	if (!count || !bytes)
+		return insp_fail(m->err, INSP_E_NOMEM, "out of memory for groups");
+	for (size_t i = 0; i < sites->nrecords; i++) {
+		const struct insp_site_record *r = &sites->records[i];
+		double weight = insp_sites_weight(sites, r->size_bytes);
+		size_t t = r->thread < sites->ntids ? r->thread : sites->ntids;
+
+		count[t] += weight;
+		bytes[t] += weight * (double)r->size_bytes;
+	}
+	for (size_t t = 0; t <= sites->ntids && !rc; t++)
+		if (count[t] > 0)
+			rc = add(m, name_of_thread(m, t < sites->ntids ? (int)sites->tids[t] : 0),
+				 (uint64_t)(count[t] + 0.5), (uint64_t)(bytes[t] + 0.5));
+	return rc;
+}
+
 static const struct {
 	const char *name;
 	unsigned needs;
 	int (*make)(struct maker *m);
 } ways[] = {
 	{"size", INSP_NEED_CHUNKS, by_size},
+	{"type", INSP_NEED_CHUNKS, by_type},
 	{"arena", INSP_NEED_CHUNKS, by_arena},
+	{"thread", INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_USAGE, by_thread},
+	{INSP_GROUP_ALLOCATING_THREAD, INSP_NEED_CHUNKS | INSP_NEED_SITES, by_allocating_thread},
 	{"state", INSP_NEED_CHUNKS, by_state},
 	{"mapping", INSP_NEED_USAGE, by_mapping},
 };

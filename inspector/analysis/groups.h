@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * groups: the memory of a snapshot, summed by a key that means the same in another snapshot: size
- * class, state, arena, mapping, site. What diff and trend compare.
+ * class, type, state, arena, thread, mapping, site. What diff and trend compare.
  *
  * To add a way to group: a row in groups.c's table and a function that calls `add` for each piece.
  */
@@ -12,7 +12,10 @@
 #include "base/pool.h"
 #include "snapshot/snapshot.h"
 
-/* In use only, but for `state` and `mapping`. bytes of a mapping: resident where known, else mapped. */
+/*
+ * In use only, but for `state`, `mapping` and `thread`. bytes of a mapping: resident where known, else
+ * mapped. Types are there when they were saved. A thread: see below.
+ */
 struct insp_group {
 	const char *key; /* unique among its groups */
 	uint64_t count, bytes;
@@ -28,7 +31,13 @@ struct insp_groups {
 };
 
 /* What --by takes: the ways of groups.c. */
-#define INSP_GROUP_CHOICES "size|arena|state|mapping"
+#define INSP_GROUP_CHOICES "size|type|arena|thread|state|mapping"
+/*
+ * `thread` is what threads cost by themselves: stacks, resident where that is known, and what malloc caches
+ * for each; this one is what they asked for and still is in use, as the hook recorded it. By name, since
+ * ids differ from one start to the next.
+ */
+#define INSP_GROUP_ALLOCATING_THREAD "allocating_thread"
 /* What a snapshot must have for it: enum insp_need. */
 unsigned insp_groups_needs(const char *by);
 

@@ -6,6 +6,9 @@
 #include "analysis/groups.h"
 #include "command/command.h"
 #include "command/site_diff.h"
+#include "command/type_diff.h"
+#include "command/typing.h"
+#include "site/sites.h"
 #include "snapshot/file.h"
 
 struct args {
@@ -28,7 +31,8 @@ static const struct insp_option options[] = {
 };
 
 static const struct insp_column columns[] = {
-	{"key", "", INSP_T_STR, 0, "the group: a size class, an arena, a state, a mapping"},
+	{"key", "", INSP_T_STR, INSP_COL_WRAP,
+	 "the group: a size class, a type, an arena, a thread, a state, a mapping, a call stack"},
 	{"base_count", "count then", INSP_T_COUNT, 0, "chunks (or mappings) in the base"},
 	{"now_count", "now", INSP_T_COUNT, 0, "in the later one"},
 	{"delta_count", "change", INSP_T_DELTA_COUNT, 0, "now minus base"},
@@ -112,6 +116,29 @@ static void report_row(struct insp_report *r, const struct insp_group_delta *d, 
 	insp_row_end(r);
 }
 
+static void report_rows(struct insp_report *report, const struct insp_group_deltas *d, const struct args *a,
+			uint64_t growth)
+{
+	uint64_t shown = 0, total = 0;
+
+	insp_table_begin(report, &table);
+	for (size_t i = 0; i < d->n; i++) {
+		int64_t c = change(&d->items[i]);
+
+		if ((!c && d->items[i].now.count == d->items[i].base.count) ||
+		    (uint64_t)(c < 0 ? -c : c) < a->min)
+			continue;
+		total++;
+		if (a->limit && shown >= a->limit)
+			continue;
+		report_row(report, &d->items[i], growth);
+		shown++;
+	}
+	insp_table_end(report);
+	if (shown < total)
+		insp_table_cut(report, shown, total, "--limit 0 shows all");
+}
+
 static void report_heads(struct insp_report *r, const struct insp_snapshot *base,
 			 const struct insp_snapshot *now, const struct insp_group_deltas *d)
 {
@@ -156,27 +183,89 @@ static int find_base(struct insp_context *ctx, const char *file, const struct in
 	return 0;
 }
 
+struct comparison {
+	struct insp_groups then, now;
+	struct insp_profile *profile; /* NULL: none yet */
+	const char *note;	      /* what the figures mean, where that is not plain; NULL */
+};
+
 static void destroy_profile(void *profile)
 {
 	insp_profile_destroy(profile);
 }
 
+static bool recorded(const struct insp_snapshot *s)
+{
+	return s->sites && s->sites->state == INSP_SITES_RECORDING && s->sites->nrecords;
+}
+
+/* What threads asked for where both sides know that, else what they cost. */
+static int group_threads(struct insp_context *ctx, const struct insp_snapshot *base, struct comparison *c,
+			 struct insp_error *err)
+{
+	bool both = recorded(base) && recorded(ctx->snapshot);
+	const char *by = both ? INSP_GROUP_ALLOCATING_THREAD : "thread";
+	int rc = insp_groups_make(base, by, ctx->pool, &c->then, err);
+
+	c->note = both ? "what the threads asked for and is in use, as the hook recorded it"
+		       : "stacks of the threads and what malloc caches for them; what they asked for needs "
+			 "both to be taken with the hook";
+	return rc ? rc : insp_groups_make(ctx->snapshot, by, ctx->pool, &c->now, err);
+}
+
 static int group(struct insp_context *ctx, const struct insp_snapshot *base, const char *by,
-		 struct insp_groups *then, struct insp_groups *now, struct insp_profile **profile,
-		 struct insp_error *err)
+		 struct comparison *c, struct insp_error *err)
 {
 	int rc;
 
 	if (!strcmp(by, "site")) {
-		rc = insp_site_diff(ctx, base, then, now, profile, err);
-		if (!rc && insp_pool_defer(ctx->pool, destroy_profile, *profile)) {
-			insp_profile_destroy(*profile);
+		rc = insp_site_diff(ctx, base, &c->then, &c->now, &c->profile, err);
+		if (!rc && insp_pool_defer(ctx->pool, destroy_profile, c->profile)) {
+			insp_profile_destroy(c->profile);
 			return insp_fail(err, INSP_E_NOMEM, "out of memory");
 		}
 		return rc;
 	}
-	rc = insp_groups_make(base, by, ctx->pool, then, err);
-	return rc ? rc : insp_groups_make(ctx->snapshot, by, ctx->pool, now, err);
+	if (!strcmp(by, "type"))
+		return insp_type_diff(ctx, base, &c->then, &c->now, &c->note, err);
+	if (!strcmp(by, "thread"))
+		return group_threads(ctx, base, c, err);
+	rc = insp_groups_make(base, by, ctx->pool, &c->then, err);
+	return rc ? rc : insp_groups_make(ctx->snapshot, by, ctx->pool, &c->now, err);
+}
+
+/* For renderers of profiles: a stack of one name for each group that changed. */
+static int profile_groups(struct insp_context *ctx, const struct insp_group_deltas *d, const char *by,
+			  struct insp_profile **ret, struct insp_error *err)
+{
+	struct insp_profile *p = insp_profile_create(
+		ctx->pool, insp_pool_printf(ctx->pool, "change by %s", by));
+
+	if (!p || insp_pool_defer(ctx->pool, destroy_profile, p)) {
+		insp_profile_destroy(p);
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	}
+	insp_profile_add_type(p, "objects", "count");
+	insp_profile_add_type(p, "space", "bytes");
+	p->default_type = 1;
+	p->delta = true;
+	p->time_ns = ctx->snapshot->taken_at_ns;
+	for (size_t i = 0; i < d->n; i++) {
+		int64_t count = (int64_t)(d->items[i].now.count - d->items[i].base.count);
+		struct insp_profile_sample *sample;
+		uint32_t location;
+
+		if (!count && !change(&d->items[i]))
+			continue;
+		location = insp_profile_add_location(p, 0, 0);
+		insp_profile_add_frame(p, d->items[i].key, NULL, 0);
+		sample = insp_profile_add_sample(p);
+		sample->values[0] = count;
+		sample->values[1] = change(&d->items[i]);
+		insp_profile_push(p, location);
+	}
+	*ret = p;
+	return insp_profile_ok(p, err);
 }
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -184,40 +273,28 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 {
 	const struct args *a = args;
 	const struct insp_snapshot *base;
-	struct insp_groups then = {0}, now = {0};
-	struct insp_profile *profile = NULL;
+	struct comparison c = {0};
 	struct insp_group_deltas d;
-	uint64_t growth = 0, shown = 0, total = 0;
+	uint64_t growth = 0;
 	int rc = find_base(ctx, a->base, &base, err);
 
 	if (!rc)
-		rc = group(ctx, base, a->by, &then, &now, &profile, err);
+		rc = group(ctx, base, a->by, &c, err);
 	if (!rc)
-		rc = insp_groups_diff(&then, &now, ctx->pool, &d, err);
+		rc = insp_groups_diff(&c.then, &c.now, ctx->pool, &d, err);
+	if (!rc && !c.profile && insp_report_wants_profile(report))
+		rc = profile_groups(ctx, &d, a->by, &c.profile, err);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < d.n; i++)
 		growth += change(&d.items[i]) > 0 ? (uint64_t)change(&d.items[i]) : 0;
 	sort(&d, a->sort);
 	report_heads(report, base, ctx->snapshot, &d);
-	insp_table_begin(report, &table);
-	for (size_t i = 0; i < d.n; i++) {
-		int64_t c = change(&d.items[i]);
-
-		if ((!c && d.items[i].now.count == d.items[i].base.count) ||
-		    (uint64_t)(c < 0 ? -c : c) < a->min)
-			continue;
-		total++;
-		if (a->limit && shown >= a->limit)
-			continue;
-		report_row(report, &d.items[i], growth);
-		shown++;
-	}
-	insp_table_end(report);
-	if (shown < total)
-		insp_table_cut(report, shown, total, "--limit 0 shows all");
-	if (profile)
-		insp_report_profile_only(report, profile);
+	if (c.note)
+		insp_note(report, INSP_NOTE, "means", "%s", c.note);
+	report_rows(report, &d, a, growth);
+	if (c.profile)
+		insp_report_profile_only(report, c.profile);
 	return 0;
 }
 
@@ -225,7 +302,9 @@ static unsigned needs_of(const void *args)
 {
 	const char *by = ((const struct args *)args)->by;
 
-	return !strcmp(by, "site") ? INSP_NEED_SITES | INSP_NEED_SYMBOLS : insp_groups_needs(by);
+	if (!strcmp(by, "site"))
+		return INSP_NEED_SITES | INSP_NEED_SYMBOLS;
+	return !strcmp(by, "type") ? INSP_TYPING_NEEDS : insp_groups_needs(by);
 }
 
 static const struct insp_column top_fields[] = {
@@ -241,13 +320,18 @@ static const struct insp_table *const tables[] = {&top_doc, &table, NULL};
 const struct insp_command insp_cmd_diff = {
 	.name = "diff",
 	.group = "files",
-	.summary = "what grew since an earlier snapshot, by size, site, arena, state or mapping",
+	.summary = "what grew since an earlier snapshot, by size, type, site, arena, thread, state or mapping",
 	.help = "Compares a saved snapshot with the process, or with a second file: `meminspect diff "
 		"start.mi peak.mi`. Bytes and counts are those in use, but for states and mappings.\n\n"
 		"Risk is how much of all growth a group is responsible for: high from 30 %, medium from "
 		"10 %. A group that only appears now is new; one that is not there any more is gone.\n\n"
 		"--by site compares who allocated what is in use, as the hook recorded it, by the names of "
-		"functions. With it, --format pprof, folded and flamegraph write the change, stack by stack.",
+		"functions.\n\n"
+		"--by type wants debug info, or the bytes (save --contents), or what was counted when it was "
+		"saved (save --types); where one side has neither bytes nor counts, both are told without.\n\n"
+		"--by thread adds up threads of the same name: what they asked for where the hook recorded it "
+		"on both sides, else their stacks and what malloc caches for them.\n\n"
+		"--format pprof, folded and flamegraph write the change, of --by site stack by stack.",
 	.example = "diff --by size start.mi",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -3,11 +3,13 @@
 #include <sys/stat.h>
 
 #include "command/command.h"
+#include "command/type_diff.h"
+#include "command/typing.h"
 #include "snapshot/file.h"
 
 struct args {
 	const char *file, *output;
-	bool contents, pointers;
+	bool contents, pointers, types;
 };
 
 static const struct insp_option options[] = {
@@ -21,6 +23,9 @@ static const struct insp_option options[] = {
 	{"pointers", 0, INSP_OPT_FLAG, NULL,
 	 "leave out the pointers between chunks: faster and smaller, but no leaks, refs, dominators", "yes",
 	 NULL, offsetof(struct args, pointers)},
+	{"types", 0, INSP_OPT_FLAG, NULL,
+	 "count what is in use by type, for diff --by type: takes as long as the types command", NULL, NULL,
+	 offsetof(struct args, types)},
 	INSP_OPTION_END,
 };
 
@@ -49,7 +54,9 @@ static void abandon(void *what)
 
 static unsigned needs_of(const void *args)
 {
-	return ((const struct args *)args)->pointers ? INSP_NEED_POINTERS : 0;
+	const struct args *a = args;
+
+	return (a->pointers ? INSP_NEED_POINTERS : 0) | (a->types ? INSP_TYPING_NEEDS : 0);
 }
 
 static bool wants_memory(const void *args)
@@ -75,15 +82,21 @@ static int on_memory(const void *args, const struct insp_snapshot *snapshot, str
 	return insp_saving_contents(kept->saving, snapshot, memory, err);
 }
 
-static int save(struct insp_context *ctx, const char *file, struct insp_error *err)
+static int save(struct insp_context *ctx, const struct args *a, const char *file, struct insp_error *err)
 {
+	struct insp_snapshot counted = *ctx->snapshot;
 	struct kept *kept = ctx->kept;
 	struct insp_saving *saving = kept ? kept->saving : NULL;
+	int rc = 0;
 
+	if (a->types && !counted.types.items)
+		rc = insp_type_sums_make(ctx, ctx->pool, &counted.types, err);
+	if (rc)
+		return rc;
 	if (!kept)
-		return insp_snapshot_save(ctx->snapshot, file, err);
+		return insp_snapshot_save(&counted, file, err);
 	kept->saving = NULL;
-	return insp_saving_end(saving, ctx->snapshot, 0, err);
+	return insp_saving_end(saving, &counted, 0, err);
 }
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -94,7 +107,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	int rc = file_of(args, &file, err);
 
 	if (!rc)
-		rc = save(ctx, file, err);
+		rc = save(ctx, args, file, err);
 	if (rc)
 		return rc;
 	(void)stat(file, &st); /* only for the size that is told */

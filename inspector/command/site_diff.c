@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "command/other.h"
 #include "command/site_profile.h"
-#include "symbol/symbols.h"
 
 #define CALLERS 2
 
@@ -18,20 +18,20 @@ static int profile_of(struct insp_context *ctx, struct insp_profile **ret, struc
 	return rc ? rc : insp_heap_profile(ctx, sites, ret, NULL, err);
 }
 
-/* The base is of another start of the program: its addresses want symbols of their own. */
 static int profile_of_base(struct insp_context *ctx, const struct insp_snapshot *base,
 			   struct insp_profile **ret, struct insp_error *err)
 {
-	struct insp_context own = *ctx;
-	struct insp_symbols *symbols;
-	int rc = insp_symbols_create(NULL, &base->regions, &base->modules, &symbols, err);
+	struct insp_pool *own;
+	struct insp_other other;
+	int rc = insp_other_open(&other, base, false, err);
 
 	if (rc)
 		return rc;
-	own.snapshot = base;
-	own.symbols = symbols;
-	rc = profile_of(&own, ret, err);
-	insp_symbols_destroy(symbols);
+	own = other.ctx.pool;
+	other.ctx.pool = ctx->pool; /* the profile's names outlive it */
+	rc = profile_of(&other.ctx, ret, err);
+	other.ctx.pool = own;
+	insp_other_close(&other);
 	if (rc)
 		insp_error_prefix(err, "the base");
 	return rc;

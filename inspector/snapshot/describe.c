@@ -344,6 +344,25 @@ static bool has_contents(const struct insp_snapshot *s)
 	return s->contents != NULL;
 }
 
+static void type_sum(struct insp_codec *c, struct insp_type_sum *sum)
+{
+	insp_codec_str(c, &sum->name);
+	insp_codec_u64(c, &sum->count);
+	insp_codec_u64(c, &sum->bytes);
+	if (!c->writing && !sum->name)
+		insp_codec_fail(c, INSP_E_CORRUPT);
+}
+
+static bool has_types(const struct insp_snapshot *s)
+{
+	return s->types.items != NULL;
+}
+
+static void types(struct insp_codec *c, struct insp_snapshot *s)
+{
+	insp_codec_vec(c, &s->types, type_sum);
+}
+
 static void auxv(struct insp_codec *c, struct insp_snapshot *s)
 {
 	insp_codec_blob(c, &s->auxv, &s->auxv_bytes);
@@ -362,5 +381,6 @@ const struct insp_section insp_sections[] = {
 	{"sites", insp_section_sites, insp_section_has_sites},
 	{"auxv", auxv, NULL},
 	{"bytes", insp_contents_describe, has_contents},
+	{"types", types, has_types},
 };
 const size_t insp_nsections = sizeof(insp_sections) / sizeof(insp_sections[0]);

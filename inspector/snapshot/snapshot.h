@@ -35,6 +35,13 @@ enum insp_need {
 	INSP_NEED_BYTES = 1 << 6,    /* the target's memory itself, as it is now */
 };
 
+/* What is in use, by type, when that was counted: for comparison, where the bytes are gone. */
+struct insp_type_sum {
+	const char *name;
+	uint64_t count, bytes;
+};
+struct insp_type_sums { struct insp_type_sum *items; size_t n, cap; };
+
 struct insp_contents; /* snapshot/contents.h */
 struct insp_sites; /* site/sites.h */
 
@@ -81,6 +88,7 @@ struct insp_snapshot {
 	struct insp_chunks *chunks;	/* never NULL; n == 0 without INSP_NEED_CHUNKS */
 	struct insp_pointers *pointers; /* NULL without INSP_NEED_POINTERS */
 	struct insp_sites *sites;	/* NULL: no hook in the process, or not asked for */
+	struct insp_type_sums types;	/* in pool; items NULL: not counted, saved with --types only */
 	struct insp_contents *contents; /* NULL: not a file that was saved with the bytes */
 };
 

@@ -169,10 +169,47 @@ if [ -e "$BUILD/libmeminspect-hook.so" ] && [ -x "$BUILD/demo-server" ]; then
 		skip 'go tool pprof reads the difference' 'go is not installed'
 	fi
 	mi diff --by size "$T/then.mi" "$T/now.mi" --format folded
-	check 'a diff without stacks says so' [ "$RC" = 2 ]
+	check 'folded of another grouping: one name a group' \
+		[ "$(awk '{ n += $NF } END { print (n > 900000) }' "$T/out")" = 1 ]
+	mi diff --by thread "$T/then.mi" "$T/now.mi" --format json
+	check 'diff --by thread: who asked for it, with the hook' \
+		json '[.diff[] | .delta_count] | add | . > 8990 and . < 9100'
 	kill -9 "$PID"
 else
 	skip 'diff by site' 'the hook or the server is not built'
+fi
+
+# ---- by type and by thread, without the hook
+if [ -x "$BUILD/demo-server" ]; then
+	exec {from}< <(exec "$BUILD/demo-server" --port 0 --die-with-parent)
+	PID=$!
+	pids="$pids $PID"
+	IFS= read -r -t 20 TRUTH <&"$from" || { echo 'the server did not start'; exit 1; }
+	port=$(truth port)
+	mi save --types "$T/then.mi" "$PID"
+	mi save "$T/bare.mi" "$PID"
+	check 'the server leaks' "$BUILD/demo-server" --get "$port" '/leak?n=1000'
+	check 'and starts threads' "$BUILD/demo-server" --get "$port" '/threads?n=3'
+	mi diff --by type "$T/then.mi" "$PID" --format json
+	check 'diff --by type: 3000 blocks more' json '[.diff[] | .delta_count] | add | . >= 3000 and . < 3030'
+	check 'and it knows texts' json '[.diff[].key] | index("text")'
+	cp "$T/out" "$T/live"
+	mi save --types "$T/now.mi" "$PID"
+	mi diff --by type "$T/then.mi" "$T/now.mi" --format json
+	check 'two files say the same' same "$(jq -S .diff "$T/live")" "$(jq -S .diff "$T/out")"
+	mi diff --by type "$T/bare.mi" "$PID" --format json
+	check 'one side without bytes: both are told without, and it says so' \
+		json '([.diff[].key] | index("text") | not) and (.notes[0].text | test("--types"))'
+	check 'still 3000 blocks more' json '[.diff[] | .delta_count] | add | . >= 3000 and . < 3030'
+	mi diff --by thread "$T/then.mi" "$PID" --format json
+	check 'diff --by thread: three of a name' json '[.diff[] | select(.base_count == 0) | .now_count] | add == 3'
+	mi trend --by type "$T/then.mi" "$T/now.mi" --format json
+	check 'trend --by type' json '.trend[0] | .monotone == "grows" and .last > .first'
+	mi trend --by type "$T/then.mi" "$T/bare.mi"
+	check 'trend: a file without types says so' grep -q -- '--types' <<<"$ERR"
+	kill -9 "$PID"
+else
+	skip 'diff by type and thread' 'the server is not built'
 fi
 victim mix
 

@@ -85,6 +85,9 @@ static struct insp_snapshot *build(void)
 		insp_chunks_add(s->chunks, a, (uint8_t)(rand_r(&seed) % INSP_N_CHUNK_STATES));
 	insp_chunks_span_end(s->chunks);
 	assert_int_equal(insp_chunks_seal(s->chunks, NULL), 0);
+	s->types.items = insp_pool_array(s->pool, 1, sizeof(*s->types.items));
+	s->types.n = s->types.cap = 1;
+	s->types.items[0] = (struct insp_type_sum){"struct session", 10, 480};
 	s->contents = insp_contents_create();
 	*insp_vec_push(s->contents) = (struct insp_contents_block){.addr = 0x1000, .npages = 2, .stored = 9};
 	*insp_vec_push(s->contents) = (struct insp_contents_block){.addr = 0x8000, .npages = 64};
@@ -159,6 +162,9 @@ static void snapshot_file__gives_back_what_was_saved(void **state)
 	}
 	assert_false(insp_chunk_iter_next(&ib, &cb));
 	assert_int_equal(count, a->chunks->n);
+	assert_int_equal(b->types.n, 1);
+	assert_string_equal(b->types.items[0].name, "struct session");
+	assert_int_equal(b->types.items[0].bytes, 480);
 	assert_int_equal(b->pointers->npages, 2);
 	assert_int_equal(b->pointers->pages[0].addr, 0x3000);
 	assert_int_equal(b->pointers->pages[1].n, 2);
