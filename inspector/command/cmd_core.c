@@ -91,8 +91,9 @@ const struct insp_command insp_cmd_core = {
 		"the first page of each mapped file; GDB opens it, and every command here. Pages that "
 		"are not in memory are holes: the file looks as large as the mappings and takes what is "
 		"resident. Text and data of libraries are not in it: a debugger needs the same files.\n\n"
-		"Writing counts into the pause; with --allow-inject and --capture fork or precopy it is "
-		"done from a copy while the process runs.\n\n"
+		"The memory is copied in the pause and written while the process runs; where there is not as "
+		"much memory, the pause lasts until it is written, unless --allow-inject permits another "
+		"copy.\n\n"
 		"It is written beside its name and renamed at the end: a full disk or a kill leaves the "
 		"old file, or none.",
 	.example = "core -o core.nginx",

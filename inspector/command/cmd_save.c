@@ -135,9 +135,10 @@ const struct insp_command insp_cmd_save = {
 		"chunks, allocation sites, memory usage and findings. Give it in the place "
 		"of a PID: `meminspect heap summary peak.mi`. It reads the same on another machine.\n\n"
 		"With --contents it also holds the bytes of all private memory that is writable and "
-		"present, compressed: x, find and types work on it. Beware: these may be secrets. Writing "
-		"them counts into the pause; with --allow-inject and --capture fork or precopy it is done "
-		"from a copy while the process runs.\n\n"
+		"present, compressed: x, find and types work on it. Beware: these may be secrets. They are "
+		"copied in the pause, and compressed and written while the process runs; where there is not "
+		"as much memory, the pause lasts until they are written, unless --allow-inject permits "
+		"another copy.\n\n"
 		"It is written beside its name and renamed at the end: a full disk or a kill leaves the "
 		"old file, or none.",
 	.example = "save peak.mi",

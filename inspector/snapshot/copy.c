@@ -3,11 +3,13 @@
 
 #include <stdlib.h>
 
+#include "target/heldcopy.h"
 #include "target/precopy.h"
 #include "target/twin.h"
 
-/* Exactly one of twin and precopy is there. */
+/* Exactly one of the three is there. */
 struct insp_copy {
+	struct insp_heldcopy *held;
 	struct insp_twin *twin;
 	struct insp_precopy *precopy;
 	uint64_t stopped_ns; /* by the first stop of precopy */
@@ -21,7 +23,9 @@ int insp_copy_begin(struct insp_target *target, enum insp_capture_mode mode, str
 
 	if (!copy)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	if (mode == INSP_CAPTURE_FORK) {
+	if (mode == INSP_CAPTURE_STOP) {
+		rc = insp_heldcopy_begin(target, &copy->held, err);
+	} else if (mode == INSP_CAPTURE_FORK) {
 		rc = insp_twin_prepare(target, &copy->twin, err);
 	} else {
 		rc = insp_precopy_supported(err);
@@ -42,6 +46,8 @@ int insp_copy_begin(struct insp_target *target, enum insp_capture_mode mode, str
 
 int insp_copy_held(struct insp_copy *copy, struct insp_error *err)
 {
+	if (copy->held)
+		return insp_heldcopy_held(copy->held, err);
 	return copy->twin ? insp_twin_fork(copy->twin, err) : insp_precopy_finish(copy->precopy, err);
 }
 
@@ -53,6 +59,8 @@ void insp_copy_released(struct insp_copy *copy)
 
 struct insp_target *insp_copy_target(struct insp_copy *copy)
 {
+	if (copy->held)
+		return insp_heldcopy_target(copy->held);
 	return copy->twin ? insp_twin_target(copy->twin) : insp_precopy_target(copy->precopy);
 }
 
@@ -64,6 +72,7 @@ void insp_copy_end(struct insp_copy *copy, uint64_t *ret_stopped_ns)
 		return;
 	insp_twin_end(copy->twin, &collected_ns);
 	insp_precopy_end(copy->precopy);
+	insp_heldcopy_end(copy->held);
 	if (ret_stopped_ns)
 		*ret_stopped_ns += collected_ns + copy->stopped_ns;
 	free(copy);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * copy: the target's memory as it was at the stop, read after it: a forked twin, or a copy that
- * was made before and completed in the stop. One interface over target/twin.h and
- * target/precopy.h, so that take.c knows one order of steps.
+ * copy: the target's memory as it was at the stop, read after it: a forked twin, a copy that
+ * was made before and completed in the stop, or one that was made in the stop. One interface over
+ * target/twin.h, target/precopy.h and target/heldcopy.h, so that take.c knows one order of steps.
  *
  *     begin    while it runs
  *     held     while it stands still: from here on the copy is that instant
@@ -17,7 +17,7 @@
 
 struct insp_copy;
 
-/* mode is PRECOPY or FORK. INSP_E_UNSUPPORTED: not here, nothing has happened, err says why. Gives. */
+/* mode is PRECOPY, FORK, or STOP: in the stop. INSP_E_UNSUPPORTED: not here, nothing has happened, err says why. Gives. */
 int insp_copy_begin(struct insp_target *target, enum insp_capture_mode mode, struct insp_copy **ret,
 		    struct insp_error *err) insp_must_check;
 /* INSP_E_UNSUPPORTED: the target is held as before. */

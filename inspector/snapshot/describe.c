@@ -34,6 +34,8 @@ static void meta(struct insp_codec *c, struct insp_snapshot *s)
 	insp_codec_u32(c, &s->capture.threads_unstopped);
 	insp_codec_u32(c, &s->capture.restarts_mended);
 	insp_codec_u64(c, &s->capture.total_ns);
+	if (!c->writing && (!s->comm || !s->target_kind || !s->capture.mode)) /* nobody asks whether they are there */
+		insp_codec_fail(c, INSP_E_CORRUPT);
 	/* Walks over pages go on by it. */
 	if (!c->writing && (s->page_size < 4096 || s->page_size & (s->page_size - 1)))
 		insp_codec_fail(c, INSP_E_CORRUPT);

@@ -6,7 +6,8 @@
  * allocators are, memory for the answers) or after it (free lists, unwinding, names). In the stop:
  * the map again, registers and stacks, then one pass over the heaps.
  *
- * With a copy (snapshot/copy.h) the pass over the heaps moves behind the stop as well.
+ * With a copy (snapshot/copy.h) the pass over the heaps moves behind the stop as well: where a stop would be
+ * too long, and where somebody wants to look at all of the memory, which takes longer than copying it.
  *
  * Three tasks touch the target: the tracer of target/live.c, which holds it, the caller, which
  * reads its memory, and meanwhile one that reads the kernel's books on it. If this process dies, the
@@ -66,6 +67,8 @@ struct take {
 	struct insp_heap_result result;
 	struct insp_sweep *sweep; /* NULL: no pointers wanted */
 	unsigned needs;
+	uint64_t kept_bytes; /* that on_memory will look at */
+	uint64_t copying_ns; /* estimate of a stop in which they are only copied */
 	bool live;  /* memory is read while it runs */
 	bool stopped;
 	struct insp_copy *copy; /* NULL: memory is read from the target itself */
@@ -201,10 +204,11 @@ static int prepare(struct take *t, struct insp_error *err)
 		t->env.on_block_ctx = t->sweep;
 		heap_bytes += heap_bytes / 4 + count_pointers_bytes(s);
 	}
-	if (t->options->on_memory)
-		estimate += (uint64_t)((double)kept_bytes(t) / ESTIMATE_KEPT_PER_NS);
+	t->kept_bytes = t->options->on_memory ? kept_bytes(t) : 0;
 	s->capture.estimated_stop_ns =
 		estimate + (uint64_t)((double)heap_bytes / ESTIMATE_BYTES_PER_NS);
+	t->copying_ns = estimate + (uint64_t)((double)t->kept_bytes / ESTIMATE_BYTES_PER_NS);
+	s->capture.estimated_stop_ns += (uint64_t)((double)t->kept_bytes / ESTIMATE_KEPT_PER_NS);
 	return 0;
 }
 
@@ -264,12 +268,32 @@ static int choose_copy(struct take *t, struct insp_error *why, struct insp_error
 	return 0;
 }
 
+/*
+ * What on_memory does (compressing, writing to a disk) takes longer than copying: so that is all that is
+ * done in the stop, where there is room for it. INSP_E_UNSUPPORTED: there is not.
+ */
+static int copy_held(struct take *t, struct insp_error *err)
+{
+	struct insp_capture_info *c = &t->snap->capture;
+	struct insp_error why = {0};
+	int rc = insp_copy_begin(t->target, INSP_CAPTURE_STOP, &t->copy, &why);
+
+	if (!rc) {
+		c->estimated_stop_ns = t->copying_ns;
+		return 0;
+	}
+	if (rc == INSP_E_UNSUPPORTED)
+		c->mode_reason = insp_pool_strdup(t->snap->pool, why.msg);
+	else if (err)
+		*err = why;
+	return rc;
+}
+
 static int choose_mode(struct take *t, struct insp_error *err)
 {
 	struct insp_capture_info *c = &t->snap->capture;
 	enum insp_capture_mode mode = t->options->mode;
-	bool over = c->estimated_stop_ns > max_pause_ns(t);
-	bool memory = t->options->on_memory ||
+	bool over, memory = t->options->on_memory ||
 		      t->needs & (INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES);
 	struct insp_error why = {0};
 	int rc;
@@ -284,6 +308,13 @@ static int choose_mode(struct take *t, struct insp_error *err)
 		t->live = true;
 		return 0;
 	}
+	if (t->options->on_memory && (mode == INSP_CAPTURE_AUTO || mode == INSP_CAPTURE_STOP) &&
+	    t->copying_ns <= max_pause_ns(t)) {
+		rc = copy_held(t, err);
+		if (rc != INSP_E_UNSUPPORTED)
+			return rc;
+	}
+	over = c->estimated_stop_ns > max_pause_ns(t);
 	if ((mode == INSP_CAPTURE_PRECOPY || mode == INSP_CAPTURE_FORK) && !t->options->allow_inject)
 		return insp_fail(err, INSP_E_USAGE,
 				 "--capture %s runs a system call inside the target: permit it with "

@@ -11,19 +11,25 @@
  */
 #include "target/image.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>
 
+#include "base/fmt.h"
 #include "base/pool.h"
 #include "base/vec.h"
 #include "target/live.h"
+#include "target/proc.h"
 
 #define PAGE	    4096ull
 #define IOVECS	    1024	 /* UIO_MAXIOV */
 #define BATCH_BYTES (4u << 20)
 #define PIECE_BYTES (1u << 20)	 /* of one iovec: stays in the cache */
+
+#define SPARE_BYTES (256ull << 20)
+#define POPULATE_WRITE 23 /* MADV_POPULATE_WRITE of Linux 5.14, which older headers lack */
 
 enum { UNTOUCHED, COPIED, LOST, ELSEWHERE };
 
@@ -201,6 +207,37 @@ void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end)
 			insp_image_flush(image);
 		start = to;
 	}
+}
+
+void insp_image_touch(struct insp_image *image, uint64_t start, uint64_t end)
+{
+	while (start < end) {
+		struct range *r = range_of(image, start);
+		uint64_t to;
+
+		if (!r)
+			return;
+		to = end < r->end ? end : r->end;
+		(void)madvise(r->bytes + (start - r->start), to - start, POPULATE_WRITE);
+		start = to;
+	}
+}
+
+int insp_image_fits(const struct insp_live *live, uint64_t size_bytes, struct insp_error *err)
+{
+	char buf[8192], have[INSP_FMT_MAX], want[INSP_FMT_MAX];
+	uint64_t available;
+
+	if (insp_proc_small(AT_FDCWD, "/proc/meminfo", buf, sizeof(buf)) <= 0 ||
+	    !insp_proc_field_bytes(buf, "MemAvailable", &available))
+		return 0;
+	if (size_bytes + size_bytes / 8 + SPARE_BYTES > available)
+		return insp_fail(err, INSP_E_UNSUPPORTED,
+				 "a copy of the %s of process %d does not fit into the %s that are "
+				 "available",
+				 insp_fmt_bytes(want, size_bytes), live->pid,
+				 insp_fmt_bytes(have, available));
+	return 0;
 }
 
 /* Calls from here on see [start, end) cut into the ranges that hold it. */

@@ -33,6 +33,11 @@ int insp_image_cover(struct insp_image *image, uint64_t start, uint64_t end, str
 void insp_image_copy(struct insp_image *image, uint64_t start, uint64_t end);
 void insp_image_flush(struct insp_image *image);
 
+/* Makes the kernel give us the memory for them now; only faster. */
+void insp_image_touch(struct insp_image *image, uint64_t start, uint64_t end);
+/* Is there room for a copy of so much? INSP_E_UNSUPPORTED: no. */
+int insp_image_fits(const struct insp_live *live, uint64_t size_bytes, struct insp_error *err) insp_must_check;
+
 /* The kind of mapping that is copied: private and writable. */
 bool insp_image_wants(const struct insp_region *region);
 

@@ -29,13 +29,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/fmt.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "target/image.h"
 #include "target/inject.h"
 #include "target/live.h"
-#include "target/proc.h"
 #include "target/scan.h"
 #include "target/tracer.h"
 
@@ -47,7 +45,6 @@
 #define UNWATCH_STEPS_MAX      1024
 #define ROUNDS_MAX	       6
 #define SETTLED_BYTES	       (2ull << 20) /* so few dirty bytes need no further round */
-#define SPARE_BYTES	       (256ull << 20)
 
 struct insp_precopy {
 	struct insp_target *target;
@@ -205,24 +202,12 @@ static void add_present(void *ctx, const struct insp_scan_run *run)
 
 static int check_memory(struct insp_precopy *p, struct insp_error *err)
 {
-	char buf[8192], have[INSP_FMT_MAX], want[INSP_FMT_MAX];
-	uint64_t available;
-
 	p->sum = 0;
 	for (size_t i = 0; i < p->before.n; i++)
 		if (insp_image_wants(&p->before.items[i]))
 			(void)insp_scan_run(&p->scan, p->before.items[i].start, p->before.items[i].end,
 					    INSP_SCAN_ALL_PRESENT, false, add_present, p);
-	if (insp_proc_small(AT_FDCWD, "/proc/meminfo", buf, sizeof(buf)) <= 0 ||
-	    !insp_proc_field_bytes(buf, "MemAvailable", &available))
-		return 0;
-	if (p->sum + p->sum / 8 + SPARE_BYTES > available)
-		return insp_fail(err, INSP_E_UNSUPPORTED,
-				 "a copy of the %s of process %d does not fit into the %s that are "
-				 "available",
-				 insp_fmt_bytes(want, p->sum), p->live->pid,
-				 insp_fmt_bytes(have, available));
-	return 0;
+	return insp_image_fits(p->live, p->sum, err);
 }
 
 static int cover_all(struct insp_precopy *p, const struct insp_regions *regions,

@@ -210,7 +210,7 @@ static void snapshot_file__refuses_numbers_that_lead_astray(void **state)
 	struct insp_error err = {0};
 
 	(void)state;
-	for (int which = 0; which < 5; which++) {
+	for (int which = 0; which < 6; which++) {
 		struct insp_snapshot *a = build(), *b = NULL;
 		uint8_t *bytes;
 		size_t n;
@@ -221,6 +221,8 @@ static void snapshot_file__refuses_numbers_that_lead_astray(void **state)
 			a->page_size = 6000;
 		else if (which == 2)
 			a->arenas.items[0].allocator = 1;
+		else if (which == 5)
+			a->comm = NULL; /* found by the fuzzer */
 		else
 			a->chunks->spans[which - 3].arena = 1;
 		bytes = saved_bytes(a, &n);
