@@ -5,7 +5,8 @@
  *     bits 31..30 strength | 29 followed | 28 sure | 27..25 fit | 24..0 type + 1
  *
  * A layer of many chunks is put in address order first, so that chunks and pointers are read
- * forward. A long list has as many layers as nodes: nothing here costs much per layer.
+ * forward. A long list has as many layers as nodes: nothing here costs much per layer, and where a
+ * chunk's pointers begin is found by a table of pages instead of a search.
  */
 #include "analysis/spread.h"
 
@@ -20,6 +21,8 @@
 #define BATCH		256
 #define INTERRUPT_EVERY 0xfff
 #define OTHERS_MAX	4000000
+#define PAGE		UINT64_C(4096)
+#define GAP		(UINT64_C(16) << 20) /* without pointers: the next page begins a new stretch */
 
 enum strength { NOTHING, FAINT, WEAK, STRONG, N_STRENGTHS };
 
@@ -35,12 +38,26 @@ struct pending {
 	bool exactly; /* a guess: counts only where it fits exactly */
 };
 
+/* A chunk whose pointers are to be followed. */
+struct step {
+	uint64_t mem;
+	uint32_t id;
+};
+
+/* Pages of pointers that lie near each other: [start, end), no pointers for long behind it. */
+struct stretch {
+	uint64_t start, end;
+	uint32_t *pages; /* [(end - start) / PAGE] the first index at or behind that page */
+};
+
 struct insp_spread {
 	const struct insp_snapshot *snapshot;
+	INSP_VEC(struct stretch) stretches;
+	size_t last_stretch;
 	const struct insp_spread_source *source;
 	uint32_t *marks; /* [n] */
 	size_t n;
-	INSP_VEC(uint32_t) next[N_STRENGTHS]; /* of WEAK and STRONG */
+	INSP_VEC(struct step) next[N_STRENGTHS]; /* of WEAK and STRONG */
 	struct insp_map others;		      /* chunk -> its other type */
 	struct insp_finder finder;
 	uint64_t values[BATCH];
@@ -70,6 +87,64 @@ const char *insp_fit_title(enum insp_fit fit)
 	return fit < INSP_N_FITS ? fits[fit].title : "invalid";
 }
 
+/* ---- where a page's pointers are */
+
+static int make_stretch(struct insp_spread *s, size_t first, size_t end)
+{
+	const struct insp_pointer_page *pages = s->snapshot->pointers->pages;
+	uint64_t start = pages[first].addr, next = 0;
+	size_t n = (size_t)((pages[end - 1].addr - start) / PAGE + 1);
+	struct stretch *stretch = insp_vec_push(&s->stretches);
+
+	if (!stretch)
+		return -1;
+	stretch->start = start;
+	stretch->end = start + n * PAGE;
+	stretch->pages = malloc(n * sizeof(*stretch->pages));
+	if (!stretch->pages)
+		return -1;
+	for (size_t i = first; i < end; i++)
+		for (; next <= (pages[i].addr - start) / PAGE; next++)
+			stretch->pages[next] = (uint32_t)i;
+	return 0;
+}
+
+static int index_pages(struct insp_spread *s)
+{
+	const struct insp_pointers *p = s->snapshot->pointers;
+	size_t first = 0;
+
+	for (size_t i = 1; i <= p->npages; i++)
+		if (i == p->npages || p->pages[i].addr - p->pages[i - 1].addr > GAP) {
+			if (make_stretch(s, first, i))
+				return -1;
+			first = i;
+		}
+	return 0;
+}
+
+static size_t page_from(struct insp_spread *s, uint64_t addr)
+{
+	const struct stretch *at = &s->stretches.items[s->last_stretch];
+	size_t lo = 0, hi = s->stretches.n;
+
+	if (hi && addr >= at->start && addr < at->end)
+		return at->pages[(addr - at->start) / PAGE];
+	while (lo < hi) { /* the first that ends behind addr */
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (s->stretches.items[mid].end <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == s->stretches.n)
+		return s->snapshot->pointers->npages;
+	s->last_stretch = lo;
+	at = &s->stretches.items[lo];
+	return at->pages[addr < at->start ? 0 : (addr - at->start) / PAGE];
+}
+
 int insp_spread_create(const struct insp_snapshot *snapshot, const struct insp_spread_source *source,
 		       struct insp_spread **ret, struct insp_error *err)
 {
@@ -84,8 +159,8 @@ int insp_spread_create(const struct insp_snapshot *snapshot, const struct insp_s
 		s->n = snapshot->chunks->n;
 		s->marks = insp_big_alloc(s->n + 1, sizeof(*s->marks));
 	}
-	if (!s || !s->marks) {
-		free(s);
+	if (!s || !s->marks || snapshot->pointers->npages >= UINT32_MAX || index_pages(s)) {
+		insp_spread_destroy(s);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
 	}
 	*ret = s;
@@ -97,6 +172,9 @@ void insp_spread_destroy(struct insp_spread *s)
 	if (!s)
 		return;
 	insp_big_free(s->marks, s->n + 1, sizeof(*s->marks));
+	insp_vec_each(&s->stretches, at)
+		free(at->pages);
+	insp_vec_free(&s->stretches);
 	for (unsigned i = 0; i < N_STRENGTHS; i++)
 		insp_vec_free(&s->next[i]);
 	insp_map_deinit(&s->others);
@@ -159,15 +237,15 @@ static void remember_other(struct insp_spread *s, uint32_t id, uint32_t type)
 		s->failed = true;
 }
 
-static void mark(struct insp_spread *s, uint32_t id, uint32_t type, enum insp_fit fit,
+static void mark(struct insp_spread *s, const struct insp_chunk *c, uint32_t type, enum insp_fit fit,
 		 enum strength strength, uint32_t flags)
 {
-	s->marks[id] = (uint32_t)strength << 30 | flags | (uint32_t)fit << 25 | (type + 1);
+	s->marks[c->id] = (uint32_t)strength << 30 | flags | (uint32_t)fit << 25 | (type + 1);
 	if (strength == WEAK || strength == STRONG) {
-		uint32_t *slot = insp_vec_push(&s->next[strength]);
+		struct step *slot = insp_vec_push(&s->next[strength]);
 
 		if (slot)
-			*slot = id;
+			*slot = (struct step){c->mem, c->id};
 		else
 			s->failed = true;
 	}
@@ -189,9 +267,9 @@ static bool better(uint32_t old, enum insp_fit fit, enum strength strength)
 	return strength > STRENGTH_OF(old) || (strength == STRENGTH_OF(old) && fit < FIT_OF(old));
 }
 
-static void assign(struct insp_spread *s, uint32_t id, uint64_t value, const struct pending *by)
+static void assign(struct insp_spread *s, uint32_t hit, uint64_t value, const struct pending *by)
 {
-	uint32_t type = by->pointee;
+	uint32_t type = by->pointee, id = INSP_HIT_ID(hit);
 	const struct insp_ctype *t = s->source->get(s->source->ctx, type), *own;
 	uint32_t old = s->marks[id], class;
 	enum strength strength;
@@ -202,7 +280,10 @@ static void assign(struct insp_spread *s, uint32_t id, uint64_t value, const str
 	/* Most pointers lead to what is known already. */
 	if (t->kind == INSP_CTYPE_VOID || (old && TYPE_OF(old) == type && old & (FOLLOWED | SURE)))
 		return;
-	insp_chunks_get(s->snapshot->chunks, id, &c);
+	if (hit & INSP_HIT_INTERIOR)
+		insp_chunks_get(s->snapshot->chunks, id, &c);
+	else
+		insp_chunks_get_mem(s->snapshot->chunks, id, value, &c);
 	offset = value - c.mem;
 	if (t->polymorphic && !offset && s->source->class_of && !(old & SURE)) {
 		class = s->source->class_of(s->source->ctx, &c);
@@ -217,16 +298,16 @@ static void assign(struct insp_spread *s, uint32_t id, uint64_t value, const str
 		return;
 	strength = strength_of(t, fit, offset, (enum strength)by->strength);
 	if (!old) {
-		mark(s, id, type, fit, strength, 0);
+		mark(s, &c, type, fit, strength, 0);
 	} else if (TYPE_OF(old) != type) {
 		bool wins = better(old, fit, strength);
 
 		if (strength != FAINT && STRENGTH_OF(old) != FAINT)
 			remember_other(s, id, wins ? TYPE_OF(old) : type);
 		if (wins)
-			mark(s, id, type, fit, strength, 0);
+			mark(s, &c, type, fit, strength, 0);
 	} else if (better(old, fit, strength)) {
-		mark(s, id, type, fit, strength, 0);
+		mark(s, &c, type, fit, strength, 0);
 	}
 }
 
@@ -237,7 +318,7 @@ static void flush(struct insp_spread *s)
 	insp_chunks_hits(s->snapshot->chunks, &s->finder, s->values, s->npending, hits);
 	for (size_t i = 0; i < s->npending; i++)
 		if (hits[i] != INSP_HIT_NONE)
-			assign(s, INSP_HIT_ID(hits[i]), s->values[i], &s->pending[i]);
+			assign(s, hits[i], s->values[i], &s->pending[i]);
 	s->npending = 0;
 }
 
@@ -267,7 +348,7 @@ static void follow_object(struct insp_spread *s, uint64_t start, uint64_t end,
 	struct insp_pointers_iter it;
 	uint64_t addr, value;
 
-	insp_pointers_from(&it, s->snapshot->pointers, start, end);
+	insp_pointers_from_page(&it, s->snapshot->pointers, page_from(s, start), start, end);
 	while (insp_pointers_next(&it, &addr, &value)) {
 		uint64_t offset = addr - start;
 
@@ -282,53 +363,54 @@ static void follow_object(struct insp_spread *s, uint64_t start, uint64_t end,
 	}
 }
 
-static void follow_chunk(struct insp_spread *s, uint32_t id)
+static void follow_chunk(struct insp_spread *s, const struct step *step)
 {
-	uint32_t m = s->marks[id];
+	uint32_t m = s->marks[step->id];
 	const struct insp_ctype *type = s->source->get(s->source->ctx, TYPE_OF(m));
 	bool array = FIT_OF(m) == INSP_FIT_ARRAY;
+	uint64_t bytes = type->size_bytes;
 	struct insp_chunk c;
-	uint64_t bytes;
 
-	s->marks[id] |= FOLLOWED;
+	s->marks[step->id] |= FOLLOWED;
 	s->followed++;
 	if (!type->nfields)
 		return;
-	insp_chunks_get(s->snapshot->chunks, id, &c);
-	bytes = array	       ? c.usable / type->size_bytes * type->size_bytes
-		: type->open_ended ? c.usable
-				   : type->size_bytes;
-	follow_object(s, c.mem, c.mem + bytes, type, array, STRENGTH_OF(m));
+	if (array || type->open_ended) {
+		insp_chunks_get_mem(s->snapshot->chunks, step->id, step->mem, &c);
+		bytes = array ? c.usable / bytes * bytes : c.usable;
+	}
+	follow_object(s, step->mem, step->mem + bytes, type, array, STRENGTH_OF(m));
 }
 
-static int compare_ids(const void *a, const void *b)
+static int compare_steps(const void *a, const void *b)
 {
-	const uint32_t *x = a, *y = b;
+	const struct step *x = a, *y = b;
 
-	return *x < *y ? -1 : *x > *y;
+	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* In address order: by a bit for each chunk when they are many. */
-static void sort_layer(const struct insp_spread *s, uint32_t *ids, size_t n)
+/* In address order: by a bit for each chunk when they are many. Returns how many are left. */
+static size_t sort_layer(const struct insp_spread *s, struct step *steps, size_t n)
 {
-	size_t words = s->n / 64 + 1, at = 0;
+	struct insp_chunk_iter it;
+	struct insp_chunk c;
+	size_t at = 0;
 	uint64_t *bits;
 
 	if (n < 2)
-		return;
-	bits = n > s->n / 256 ? calloc(words, sizeof(*bits)) : NULL;
+		return n;
+	bits = n > s->n / 64 ? calloc(s->n / 64 + 1, sizeof(*bits)) : NULL;
 	if (!bits) {
-		qsort(ids, n, sizeof(*ids), compare_ids);
-		return;
+		qsort(steps, n, sizeof(*steps), compare_steps);
+		return n;
 	}
 	for (size_t i = 0; i < n; i++)
-		bits[ids[i] / 64] |= UINT64_C(1) << ids[i] % 64;
-	for (size_t w = 0; w < words; w++)
-		for (uint64_t left = bits[w]; left; left &= left - 1)
-			ids[at++] = (uint32_t)(w * 64 + (size_t)__builtin_ctzll(left));
-	while (at < n) /* one that was there twice: seen again, and passed over */
-		ids[at++] = ids[0];
+		bits[steps[i].id / 64] |= UINT64_C(1) << steps[i].id % 64;
+	insp_chunks_each(s->snapshot->chunks, it, c)
+		if (bits[c.id / 64] >> c.id % 64 & 1)
+			steps[at++] = (struct step){c.mem, c.id};
 	free(bits);
+	return at;
 }
 
 static bool interrupted(const struct insp_spread *s)
@@ -337,34 +419,48 @@ static bool interrupted(const struct insp_spread *s)
 	return insp_interrupted();
 }
 
+/* False: interrupted. */
+static bool follow_layer(struct insp_spread *s, struct step *steps, size_t n, enum strength level)
+{
+	n = sort_layer(s, steps, n);
+	for (size_t i = 0; i < n; i++) {
+		uint32_t m = s->marks[steps[i].id];
+
+		/* It may have got a stronger type since, and be in that list as well. */
+		if (m & FOLLOWED || STRENGTH_OF(m) != level)
+			continue;
+		if ((s->followed & INTERRUPT_EVERY) == 0 && interrupted(s))
+			return false;
+		follow_chunk(s, &steps[i]);
+	}
+	flush(s);
+	return true;
+}
+
 int insp_spread_run(struct insp_spread *s, struct insp_error *err)
 {
+	bool done = true;
+
 	flush(s);
-	while (!s->failed) {
+	while (!s->failed && done) {
 		enum strength level = s->next[STRONG].n ? STRONG : WEAK;
-		uint32_t *ids = s->next[level].items;
+		struct step *steps = s->next[level].items, one;
 		size_t n = s->next[level].n;
 
 		if (!n)
 			return 0;
-		memset(&s->next[level], 0, sizeof(s->next[level]));
-		sort_layer(s, ids, n);
-		for (size_t i = 0; i < n; i++) {
-			uint32_t m = s->marks[ids[i]];
-
-			/* It may have got a stronger type since, and be in that list as well. */
-			if (m & FOLLOWED || STRENGTH_OF(m) != level)
-				continue;
-			if ((s->followed & INTERRUPT_EVERY) == 0 && interrupted(s)) {
-				free(ids);
-				return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
-			}
-			follow_chunk(s, ids[i]);
+		if (n == 1) { /* along a list: the memory is used again */
+			one = steps[0];
+			s->next[level].n = 0;
+			done = follow_layer(s, &one, 1, level);
+			continue;
 		}
-		free(ids);
-		flush(s);
+		memset(&s->next[level], 0, sizeof(s->next[level]));
+		done = follow_layer(s, steps, n, level);
+		free(steps);
 	}
-	return insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
+	return s->failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks")
+			 : insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
 }
 
 /* ---- where it begins */
@@ -389,7 +485,7 @@ void insp_spread_chunk(struct insp_spread *s, const struct insp_chunk *chunk, ui
 
 	if (chunk->id < s->n && !s->marks[chunk->id] && fits_as(t, chunk, 0, &fit) &&
 	    fit <= INSP_FIT_LARGER)
-		mark(s, chunk->id, type, fit, STRONG, SURE);
+		mark(s, chunk, type, fit, STRONG, SURE);
 }
 
 /* ---- results */

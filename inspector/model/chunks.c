@@ -584,20 +584,44 @@ static void chunk_fill(const struct insp_chunks *chunks, const struct insp_span 
 	ret->state = insp_chunks_state(chunks, id);
 }
 
+/* The chunk at a bit: it ends at the next one that is set. */
+static void fill_at_bit(const struct insp_chunks *chunks, const struct insp_span *s, uint64_t bit,
+			uint32_t id, struct insp_chunk *ret)
+{
+	uint64_t end = s->end;
+
+	if (id - s->first + 1 < s->n) {
+		size_t w = (size_t)((bit + 1) >> 6);
+		uint64_t word = s->bits[w] & (UINT64_MAX << ((bit + 1) & 63));
+
+		while (!word)
+			word = s->bits[++w];
+		end = bit_addr(s, (uint64_t)w * 64 + (uint64_t)__builtin_ctzll(word));
+	}
+	chunk_fill(chunks, s, bit_addr(s, bit), end, id, ret);
+}
+
 void insp_chunks_get(const struct insp_chunks *chunks, uint32_t id, struct insp_chunk *ret)
 {
 	const struct insp_span *s = insp_chunks_span_of(chunks, id);
-	uint32_t k;
-	uint64_t end;
 
 	assert(s);
-	if (!s->bits) {
+	if (s->bits)
+		fill_at_bit(chunks, s, span_select(s, id - s->first), id, ret);
+	else
 		chunk_fill(chunks, s, s->start, s->end, id, ret);
-		return;
-	}
-	k = id - s->first;
-	end = k + 1 < s->n ? bit_addr(s, span_select(s, k + 1)) : s->end;
-	chunk_fill(chunks, s, bit_addr(s, span_select(s, k)), end, id, ret);
+}
+
+void insp_chunks_get_mem(const struct insp_chunks *chunks, uint32_t id, uint64_t mem,
+			 struct insp_chunk *ret)
+{
+	const struct insp_span *s = insp_chunks_span_of(chunks, id);
+
+	assert(s);
+	if (s->bits)
+		fill_at_bit(chunks, s, (mem - s->geometry.lead - s->base) >> s->geometry.shift, id, ret);
+	else
+		chunk_fill(chunks, s, s->start, s->end, id, ret);
 }
 
 void insp_chunk_iter_init(struct insp_chunk_iter *it, const struct insp_chunks *chunks)

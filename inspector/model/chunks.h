@@ -185,6 +185,9 @@ void insp_chunks_hits(const struct insp_chunks *chunks, struct insp_finder *find
 
 /* Fills ret for an id below n. O(log n). */
 void insp_chunks_get(const struct insp_chunks *chunks, uint32_t id, struct insp_chunk *ret);
+/* The same, several times faster, where it is known that its memory begins at mem. */
+void insp_chunks_get_mem(const struct insp_chunks *chunks, uint32_t id, uint64_t mem,
+			 struct insp_chunk *ret);
 const struct insp_span *insp_chunks_span_of(const struct insp_chunks *chunks, uint32_t id);
 
 static inline enum insp_chunk_state insp_chunks_state(const struct insp_chunks *chunks, uint32_t id)

@@ -383,17 +383,30 @@ static void iter_enter(struct insp_pointers_iter *it)
 	it->items = it->pointers->items + page->first;
 }
 
+void insp_pointers_from_page(struct insp_pointers_iter *it, const struct insp_pointers *pointers,
+			     size_t page, uint64_t start, uint64_t end)
+{
+	uint32_t lo = 0, hi;
+
+	*it = (struct insp_pointers_iter){.pointers = pointers, .end = end, .page = page};
+	if (page >= pointers->npages)
+		return;
+	iter_enter(it);
+	for (hi = it->n; lo < hi;) {
+		uint32_t mid = lo + (hi - lo) / 2;
+
+		if (it->base + (uint64_t)INSP_POINTER_WORD(it->items[mid]) * 8 < start)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	it->k = lo;
+}
+
 void insp_pointers_from(struct insp_pointers_iter *it, const struct insp_pointers *pointers,
 			uint64_t start, uint64_t end)
 {
-	*it = (struct insp_pointers_iter){.pointers = pointers, .end = end};
-	it->page = insp_pointers_page_from(pointers, start);
-	if (it->page >= pointers->npages)
-		return;
-	iter_enter(it);
-	while (it->k < it->n &&
-	       it->base + (uint64_t)INSP_POINTER_WORD(it->items[it->k]) * 8 < start)
-		it->k++;
+	insp_pointers_from_page(it, pointers, insp_pointers_page_from(pointers, start), start, end);
 }
 
 bool insp_pointers_next_page(struct insp_pointers_iter *it)

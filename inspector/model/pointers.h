@@ -95,6 +95,9 @@ struct insp_pointers_iter {
 
 void insp_pointers_from(struct insp_pointers_iter *it, const struct insp_pointers *pointers,
 			uint64_t start, uint64_t end);
+/* With the result of insp_pointers_page_from(start), for those who know it. */
+void insp_pointers_from_page(struct insp_pointers_iter *it, const struct insp_pointers *pointers,
+			     size_t page, uint64_t start, uint64_t end);
 bool insp_pointers_next_page(struct insp_pointers_iter *it);
 
 static inline bool insp_pointers_next(struct insp_pointers_iter *it, uint64_t *ret_addr,
