@@ -172,7 +172,7 @@ void insp_spread_destroy(struct insp_spread *s)
 	if (!s)
 		return;
 	insp_big_free(s->marks, s->n + 1, sizeof(*s->marks));
-	insp_vec_each(&s->stretches, at)
+	insp_vec_each (&s->stretches, at)
 		free(at->pages);
 	insp_vec_free(&s->stretches);
 	for (unsigned i = 0; i < N_STRENGTHS; i++)
@@ -237,8 +237,8 @@ static void remember_other(struct insp_spread *s, uint32_t id, uint32_t type)
 		s->failed = true;
 }
 
-static void mark(struct insp_spread *s, const struct insp_chunk *c, uint32_t type, enum insp_fit fit,
-		 enum strength strength, uint32_t flags)
+static void mark(struct insp_spread *s, const struct insp_chunk *c, uint32_t type,
+		 enum insp_fit fit, enum strength strength, uint32_t flags)
 {
 	s->marks[c->id] = (uint32_t)strength << 30 | flags | (uint32_t)fit << 25 | (type + 1);
 	if (strength == WEAK || strength == STRONG) {
@@ -406,7 +406,7 @@ static size_t sort_layer(const struct insp_spread *s, struct step *steps, size_t
 	}
 	for (size_t i = 0; i < n; i++)
 		bits[steps[i].id / 64] |= UINT64_C(1) << steps[i].id % 64;
-	insp_chunks_each(s->snapshot->chunks, it, c)
+	insp_chunks_each (s->snapshot->chunks, it, c)
 		if (bits[c.id / 64] >> c.id % 64 & 1)
 			steps[at++] = (struct step){c.mem, c.id};
 	free(bits);

@@ -28,6 +28,7 @@ static const struct insp_column columns[] = {
 	{"chunk", "chunk", INSP_T_ADDR, 0, "memory of the chunk; null for the root"},
 	{"size", "size", INSP_T_COUNT, 0, "of the chunk, head included"},
 	{"offset", "pointer at", INSP_T_COUNT, 0, "offset in it of the pointer to the next step"},
+	{"member", "member", INSP_T_STR, 0, "what that place is called, by debug info"},
 	{"interior", NULL, INSP_T_BOOL, 0, "that pointer leads into the middle of the next chunk"},
 	{"to", "to", INSP_T_STR, 0, "where in the next chunk it points"},
 };
@@ -41,6 +42,7 @@ static void report_root(const struct insp_context *ctx, struct insp_report *r,
 
 	insp_cell_i64(r, 0);
 	insp_cell_str(r, insp_name_root(ctx, root));
+	insp_cell_unknown(r);
 	insp_cell_unknown(r);
 	insp_cell_unknown(r);
 	insp_cell_unknown(r);
@@ -63,9 +65,11 @@ static void report_step(const struct insp_context *ctx, struct insp_report *r,
 	insp_cell_u64(r, c.size);
 	if (i + 1 < path->n && insp_edge_between(graph, path->chunks[i], path->chunks[i + 1], &edge)) {
 		insp_cell_u64(r, edge.offset);
+		insp_cell_str(r, insp_typing_member(typing, &c, edge.offset));
 		insp_cell_bool(r, edge.interior);
 		insp_cell_str(r, edge.interior ? "middle" : "start");
 	} else {
+		insp_cell_unknown(r);
 		insp_cell_unknown(r);
 		insp_cell_unknown(r);
 		insp_cell_unknown(r);

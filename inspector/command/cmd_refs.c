@@ -21,17 +21,20 @@ static const struct insp_option options[] = {
 };
 
 static const struct insp_column to_columns[] = {
-	{"kind", "kind", INSP_T_STR, 0, "data, tls, register, stack, memory, unknown (roots), or chunk"},
+	{"kind", "kind", INSP_T_STR, 0,
+	 "data, tls, register, stack, memory, unknown (roots), or chunk"},
 	{"word", "word at", INSP_T_ADDR, 0, "address of the pointer; null for a register"},
 	{"interior", NULL, INSP_T_BOOL, 0, "it points into the middle of the chunk"},
 	{"to", "to", INSP_T_STR, 0, "start or middle"},
 	{"chunk", "in chunk", INSP_T_ADDR, 0, "memory of the chunk that the pointer lies in"},
 	{"offset", "offset", INSP_T_COUNT, 0, "of the pointer in it"},
+	{"member", "member", INSP_T_STR, 0, "what that place is called, by debug info"},
 	{"what", "what", INSP_T_STR, INSP_COL_WRAP, "name of the root, or type of the chunk"},
 };
 
 static const struct insp_column from_columns[] = {
 	{"offset", "offset", INSP_T_COUNT, 0, "of the pointer in the chunk"},
+	{"member", "member", INSP_T_STR, 0, "what that place is called, by debug info"},
 	{"value", "pointer", INSP_T_ADDR, 0, "its value"},
 	{"interior", NULL, INSP_T_BOOL, 0, "it points into the middle of the target"},
 	{"to", "to", INSP_T_STR, 0, "start or middle"},
@@ -50,6 +53,7 @@ struct work {
 	struct insp_context *ctx;
 	struct insp_report *report;
 	struct insp_typing *typing;
+	struct insp_chunk asked; /* the chunk that was asked for */
 	uint64_t limit, shown, total;
 };
 
@@ -80,11 +84,13 @@ static bool on_ref(void *ctx, const struct insp_ref *ref)
 	if (ref->root) {
 		insp_cell_unknown(r);
 		insp_cell_unknown(r);
+		insp_cell_unknown(r);
 		insp_cell_str(r, insp_name_root(w->ctx, ref->root));
 	} else {
 		insp_chunks_get(w->ctx->snapshot->chunks, ref->source, &c);
 		insp_cell_u64(r, c.mem);
 		insp_cell_u64(r, ref->edge.offset);
+		insp_cell_str(r, insp_typing_member(w->typing, &c, ref->edge.offset));
 		insp_cell_str(r, insp_typing_name(w->typing, insp_typing_of(w->typing, &c)));
 	}
 	insp_row_end(r);
@@ -101,6 +107,7 @@ static bool on_edge(void *ctx, const struct insp_edge *edge)
 		return !insp_report_failed(r);
 	insp_chunks_get(w->ctx->snapshot->chunks, edge->target, &c);
 	insp_cell_u64(r, edge->offset);
+	insp_cell_str(r, insp_typing_member(w->typing, &w->asked, edge->offset));
 	insp_cell_u64(r, edge->value);
 	insp_cell_bool(r, edge->interior);
 	insp_cell_str(r, edge->interior ? "middle" : "start");
@@ -121,6 +128,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	int rc;
 
 	rc = insp_held_chunk_at(ctx, a->addr, &c, err);
+	w.asked = c;
 	rc = rc ? rc : insp_held_create(ctx, &graph, NULL, NULL, err);
 	rc = rc ? rc : insp_typing_create(ctx, false, &w.typing, err);
 	if (rc)

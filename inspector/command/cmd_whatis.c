@@ -5,9 +5,14 @@
 #include "base/fmt.h"
 #include "base/vec.h"
 #include "command/heap_common.h"
+#include "command/place.h"
+#include "command/typing.h"
 #include "site/sites.h"
 #include "stack/unwind.h"
 #include "symbol/symbols.h"
+
+#define TLS_BELOW (UINT64_C(64) << 10) /* variables lie below the thread pointer */
+#define TLS_ABOVE UINT64_C(2304)       /* the C library's own of the thread above it */
 
 struct args {
 	uint64_t addr;
@@ -26,8 +31,31 @@ static const struct insp_column stack_columns[] = {
 };
 static const struct insp_table stack_table = INSP_TABLE("frames", NULL, stack_columns, NULL);
 
-static void report_chunk(struct insp_report *r, const struct insp_snapshot *snap, uint64_t addr)
+/* What the chunk may hold, and what the place in it is called. */
+static void report_type(struct insp_report *r, struct insp_typing *typing,
+			const struct insp_chunk *c, uint64_t addr)
 {
+	uint32_t type = insp_typing_of(typing, c);
+	const char *other = NULL;
+	enum insp_fit fit;
+
+	if (insp_typing_source(typing, type) >= INSP_TYPE_TEXT)
+		return; /* x shows the bytes */
+	insp_field_str(r, "type", "type", insp_typing_name(typing, type));
+	insp_field_str(r, "type_source", "known by",
+		       insp_type_source_key(insp_typing_source(typing, type)));
+	if (insp_typing_debug(typing, c, &fit, &other)) {
+		insp_field_str(r, "fit", "fit", insp_fit_title(fit));
+		insp_field_str(r, "also", other ? "elsewhere called" : NULL, other);
+	}
+	if (addr > c->mem)
+		insp_field_str(r, "member", "member", insp_typing_member(typing, c, addr - c->mem));
+}
+
+static void report_chunk(struct insp_report *r, const struct insp_context *ctx,
+			 struct insp_typing *typing, uint64_t addr)
+{
+	const struct insp_snapshot *snap = ctx->snapshot;
 	size_t hint = SIZE_MAX;
 	int64_t id = insp_chunks_owner(snap->chunks, addr, &hint);
 	struct insp_chunk c;
@@ -52,6 +80,8 @@ static void report_chunk(struct insp_report *r, const struct insp_snapshot *snap
 			insp_field_str(r, "allocator", "allocator",
 				       snap->allocators.items[a->allocator].title);
 	}
+	if (insp_chunk_state_live(c.state))
+		report_type(r, typing, &c, addr);
 	insp_object_end(r);
 }
 
@@ -133,6 +163,7 @@ static void report_symbol(struct insp_report *r, const struct insp_context *ctx,
 {
 	const struct insp_region *region = insp_regions_find(&ctx->snapshot->regions, addr);
 	const struct insp_module *module = insp_modules_find(&ctx->snapshot->modules, addr);
+	const char *variable;
 	struct insp_symbol symbol;
 	bool named = ctx->symbols && region && !insp_symbols_at(ctx->symbols, addr, &symbol);
 
@@ -147,15 +178,45 @@ static void report_symbol(struct insp_report *r, const struct insp_context *ctx,
 		insp_field_str(r, "symbol", "symbol", symbol.name);
 		insp_field_u64(r, "symbol_offset", "offset in it", INSP_T_COUNT, addr - symbol.start);
 		insp_field_u64(r, "symbol_size", "size", INSP_T_COUNT, symbol.size_bytes);
+		variable = region->prot & INSP_PROT_WRITE ? insp_place_global(ctx, addr) : NULL;
+		insp_field_str(r, "variable", variable ? "variable" : NULL, variable);
 	}
 	insp_object_end(r);
 }
 
-static void report_stack(struct insp_report *r, const struct insp_snapshot *snap, uint64_t addr)
+/* A thread's variables lie around its thread pointer, often at the end of its stack's mapping. */
+static void report_thread_local(struct insp_report *r, const struct insp_context *ctx,
+				uint64_t addr)
 {
-	const struct insp_thread *t = insp_thread_of_stack(snap, addr);
+	const struct insp_threads *threads = &ctx->snapshot->threads;
+
+	for (size_t i = 0; i < threads->n; i++) {
+		const struct insp_thread *t = &threads->items[i];
+		const char *name;
+
+		if (!t->fs_base || addr - (t->fs_base - TLS_BELOW) >= TLS_BELOW + TLS_ABOVE)
+			continue;
+		name = insp_place_thread_local(ctx, t, addr);
+		/* Without a name it may as well be the stack of a neighbour. */
+		if (!name && (addr < t->fs_base || addr >= t->fs_base + TLS_ABOVE))
+			continue;
+		insp_object_begin(r, "thread_local", "Thread-local storage");
+		insp_field_i64(r, "tid", "thread", INSP_T_ID, t->tid);
+		insp_field_str(r, "thread_name", "name", t->name);
+		insp_field_i64(r, "from_fs", "from its thread pointer", INSP_T_ID,
+			       (int64_t)(addr - t->fs_base));
+		insp_field_str(r, "variable", "variable", name);
+		insp_object_end(r);
+		return;
+	}
+}
+
+static void report_stack(struct insp_report *r, const struct insp_context *ctx, uint64_t addr)
+{
+	const struct insp_thread *t = insp_thread_of_stack(ctx->snapshot, addr);
 	const struct insp_frame *frame;
-	size_t no = 0;
+	const char *local;
+	size_t no = 0, of = 0;
 
 	if (!t)
 		return;
@@ -170,6 +231,9 @@ static void report_stack(struct insp_report *r, const struct insp_snapshot *snap
 	else if (frame) {
 		insp_field_u64(r, "frame", "frame", INSP_T_ID, no);
 		insp_field_str(r, "function", "function", frame->function);
+		local = insp_place_local(ctx, t, addr, &of);
+		if (local && of == no)
+			insp_field_str(r, "local", "local", local);
 	}
 	insp_object_end(r);
 }
@@ -218,19 +282,25 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	       struct insp_error *err)
 {
 	uint64_t addr = ((const struct args *)args)->addr;
+	struct insp_typing *typing;
+	int rc;
 
 	if (!insp_regions_find(&ctx->snapshot->regions, addr) &&
 	    insp_chunks_at(ctx->snapshot->chunks, addr) < 0)
 		return fail_unmapped(ctx->snapshot, addr, err);
+	rc = insp_typing_create(ctx, false, &typing, err);
+	if (rc)
+		return rc;
 	insp_field_u64(report, "addr", NULL, INSP_T_ADDR, addr);
 	insp_field_str(report, "what", NULL,
 		       insp_describe_addr(ctx->snapshot, ctx->symbols, ctx->pool, addr));
 	insp_text(report, NULL, "%#" PRIx64 ": %s", addr,
 		  insp_describe_addr(ctx->snapshot, ctx->symbols, ctx->pool, addr));
-	report_chunk(report, ctx->snapshot, addr);
+	report_chunk(report, ctx, typing, addr);
 	report_site(report, ctx, addr);
 	report_symbol(report, ctx, addr);
-	report_stack(report, ctx->snapshot, addr);
+	report_stack(report, ctx, addr);
+	report_thread_local(report, ctx, addr);
 	report_arena_struct(report, ctx->snapshot, addr);
 	report_region(report, ctx->snapshot, addr);
 	return 0;
@@ -251,6 +321,13 @@ static const struct insp_column chunk_fields[] = {
 	{"state", NULL, INSP_T_STR, 0, "see heap summary"},
 	{"arena", NULL, INSP_T_STR, 0, "its name"},
 	{"allocator", NULL, INSP_T_STR, 0, "its name"},
+	{"type", NULL, INSP_T_STR, 0,
+	 "class or type, see types; of chunks in use whose type is known"},
+	{"type_source", NULL, INSP_T_STR, 0, "how that is known: vtable or debug_info"},
+	{"fit", NULL, INSP_T_STR, 0, "by debug info: how the size fits, in words"},
+	{"also", NULL, INSP_T_STR, 0,
+	 "what a pointer that is further away calls it; null: all agree"},
+	{"member", NULL, INSP_T_STR, 0, "what the place in it is called"},
 };
 static const struct insp_table chunk_doc = INSP_TABLE("chunk", NULL, chunk_fields, NULL);
 
@@ -270,6 +347,7 @@ static const struct insp_column symbol_fields[] = {
 	{"symbol", NULL, INSP_T_STR, 0, "demangled"},
 	{"symbol_offset", NULL, INSP_T_COUNT, 0, "from the symbol to the address, bytes"},
 	{"symbol_size", NULL, INSP_T_COUNT, 0, "bytes; 0 unknown"},
+	{"variable", NULL, INSP_T_STR, 0, "by debug info: variable and member"},
 };
 static const struct insp_table symbol_doc = INSP_TABLE("symbol", NULL, symbol_fields, NULL);
 
@@ -280,8 +358,19 @@ static const struct insp_column stack_fields[] = {
 	{"liveness", NULL, INSP_T_STR, 0, "says when it lies below the stack pointer"},
 	{"frame", NULL, INSP_T_ID, 0, "number of the frame, 0 is the innermost"},
 	{"function", NULL, INSP_T_STR, 0, "of that frame"},
+	{"local", NULL, INSP_T_STR, 0, "by debug info: local variable and member"},
 };
 static const struct insp_table stack_doc = INSP_TABLE("stack", NULL, stack_fields, NULL);
+
+static const struct insp_column thread_local_fields[] = {
+	{"tid", NULL, INSP_T_ID, 0, "thread whose it is"},
+	{"thread_name", NULL, INSP_T_STR, 0, "its name"},
+	{"from_fs", NULL, INSP_T_ID, 0, "bytes above the thread pointer; negative: below"},
+	{"variable", NULL, INSP_T_STR, 0, "by debug info: variable and member; null unknown"},
+};
+static const struct insp_table thread_local_doc =
+	INSP_TABLE("thread_local", NULL, thread_local_fields, NULL);
+
 static const struct insp_column allocation_fields[] = {
 	{"site", NULL, INSP_T_ID, 0, "number of its call stack, as in heap top"},
 	{"requested", NULL, INSP_T_COUNT, 0, "bytes that were asked for"},
@@ -290,21 +379,27 @@ static const struct insp_column allocation_fields[] = {
 };
 static const struct insp_table allocation_doc = INSP_TABLE("allocation", NULL, allocation_fields, NULL);
 static const struct insp_table *const tables[] = {
-	&top_doc, &chunk_doc, &allocation_doc, &stack_table, &mapping_doc, &symbol_doc, &stack_doc, NULL,
+	&top_doc,    &chunk_doc, &allocation_doc,   &stack_table, &mapping_doc,
+	&symbol_doc, &stack_doc, &thread_local_doc, NULL,
 };
 
 const struct insp_command insp_cmd_whatis = {
 	.name = "whatis",
 	.group = "memory",
 	.summary = "what lies at an address: chunk, symbol, stack, mapping",
-	.help = "Looks the address up in everything that is known: the chunk that holds it with its "
-		"state and arena, who asked for it and when (with the hook), the module and symbol, the "
-		"thread and frame whose stack it is on, malloc's own structures, and the mapping.",
+	.help = "Looks the address up in everything that is known: the chunk that holds it with "
+		"its "
+		"state and arena, what it may hold (see types) and how sure that is, who asked for "
+		"it and when "
+		"(with the hook), the module, symbol and variable, the thread, frame and local "
+		"whose stack it "
+		"is on, thread-local storage, malloc's own structures, and the mapping.\n\n"
+		"An address that is not mapped is an error, which names the nearest mapping.",
 	.example = "whatis 0x7ffff7dd0000",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY,
-	.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS | INSP_NEED_SYMBOLS | INSP_NEED_SITES,
+	.needs = INSP_TYPING_NEEDS | INSP_NEED_SITES,
 	.tables = tables,
 	.run = run,
 };

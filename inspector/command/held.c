@@ -7,6 +7,7 @@
 
 #include "base/str.h"
 #include "command/heap_common.h"
+#include "command/place.h"
 #include "site/sites.h"
 #include "symbol/symbols.h"
 
@@ -102,21 +103,31 @@ static const char *name_thread_root(const struct insp_context *ctx, const struct
 {
 	const struct insp_thread *t = &ctx->snapshot->threads.items[root->owner];
 	const struct insp_frame *f;
-	size_t no = 0;
+	const char *local;
+	size_t no = 0, of = 0;
 
 	switch (root->kind) {
 	case INSP_ROOT_REGISTER:
-		return insp_pool_printf(ctx->pool, "register %s of thread %d (%s)",
-					register_name(root->addr), t->tid, t->name);
+		local = insp_place_register(ctx, t, (unsigned)root->addr);
+		return insp_pool_printf(ctx->pool, "register %s of thread %d (%s)%s%s",
+					register_name(root->addr), t->tid, t->name,
+					local ? ", local " : "", local ? local : "");
 	case INSP_ROOT_TLS:
-		return insp_pool_printf(ctx->pool, "thread-local storage of thread %d (%s) at %#" PRIx64,
-					t->tid, t->name, root->addr);
+		local = insp_place_thread_local(ctx, t, root->addr);
+		return insp_pool_printf(ctx->pool,
+					"thread-local storage of thread %d (%s)%s%s at %#" PRIx64,
+					t->tid, t->name, local ? ", " : "", local ? local : "",
+					root->addr);
 	default:
+		local = insp_place_local(ctx, t, root->addr, &of);
 		f = insp_thread_frame_at(t, root->addr, &no);
 		if (f)
-			return insp_pool_printf(ctx->pool, "stack of thread %d (%s), frame %zu %s, at %#" PRIx64,
-						t->tid, t->name, no, f->function ? f->function : "?",
-						root->addr);
+			return insp_pool_printf(
+				ctx->pool,
+				"stack of thread %d (%s), frame %zu %s%s%s, at %#" PRIx64, t->tid,
+				t->name, no, f->function ? f->function : "?",
+				local && of == no ? ", local " : "", local && of == no ? local : "",
+				root->addr);
 		return insp_pool_printf(ctx->pool, "stack of thread %d (%s) at %#" PRIx64, t->tid, t->name,
 					root->addr);
 	}
@@ -132,7 +143,10 @@ static const char *name_region_root(const struct insp_context *ctx, const struct
 		return insp_pool_printf(ctx->pool, "a damaged part of a heap at %#" PRIx64, root->addr);
 	if (ctx->symbols && !insp_symbols_at(ctx->symbols, root->addr, &s)) {
 		const char *in = s.module ? insp_module_basename(s.module) : "?";
+		const char *member = insp_place_global(ctx, root->addr);
 
+		if (member)
+			return insp_pool_printf(ctx->pool, "global %s in %s", member, in);
 		if (root->addr == s.start)
 			return insp_pool_printf(ctx->pool, "global %s in %s", s.name, in);
 		return insp_pool_printf(ctx->pool, "global %s+%#" PRIx64 " in %s", s.name,

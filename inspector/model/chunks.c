@@ -619,7 +619,8 @@ void insp_chunks_get_mem(const struct insp_chunks *chunks, uint32_t id, uint64_t
 
 	assert(s);
 	if (s->bits)
-		fill_at_bit(chunks, s, (mem - s->geometry.lead - s->base) >> s->geometry.shift, id, ret);
+		fill_at_bit(chunks, s, (mem - s->geometry.lead - s->base) >> s->geometry.shift, id,
+			    ret);
 	else
 		chunk_fill(chunks, s, s->start, s->end, id, ret);
 }

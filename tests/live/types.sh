@@ -29,6 +29,35 @@ for variant in types types-optimised; do
 	check "$variant goes on" alive
 done
 
+# ---- names of variables and members
+victim types
+root='[.paths[] | .root] | any(test($re))'
+# held_by WHAT ADDR REGEX
+held_by()
+{
+	mi path --all --format json "$2" "$PID"
+	check "path: $1" json "\"$3\" as \$re | $root"
+}
+held_by 'a local of main' "$(truth tree)" '^stack of thread [0-9]+ .types., frame [0-9]+ main, local local_tree, at '
+held_by 'a local of another thread' "$(truth of_thread)" ', frame [0-9]+ stand, local argument, at '
+held_by 'a thread-local variable' "$(truth mine)" '^thread-local storage of thread [0-9]+ .types., mine at '
+held_by 'a member of an element' "$(truth job)" '^global wrapped[[]2[]].queue in types$'
+mi path --format json "$(truth job)" "$PID"
+check "path: members on the way" json '[.paths[0].steps[].member] == [null, ".first", ".next", null]'
+mi refs --from --format json "$(truth table)" "$PID"
+check "refs: members" json '[.targets[].member] == [".buckets", ".stats.newest"]'
+mi refs --format json "$(truth job)" "$PID"
+check "refs: the member that points here" json '[.refs[].member] == [".next"]'
+mi whatis --format json "$(truth local)" "$PID"
+check "whatis: a local" json '.stack.local == "local_tree" and .stack.function == "main"'
+mi whatis --format json "$(truth bucket)" "$PID"
+check "whatis: an element" json '.chunk.type == "struct entry *[]" and .chunk.type_source == "debug_info" and .chunk.member == "[7]"'
+mi whatis --format json "$(truth derived)" "$PID"
+check "whatis: what fits, and what it is called elsewhere" json '.chunk.type == "struct derived" and .chunk.also == "struct base"'
+mi types --format json "$PID"
+check "types: disputed" json '[.types[] | select(.disputed > 0) | [.type, .also, .exact]] | any(. == ["struct derived", "struct base", 1])'
+check "types goes on" alive
+
 victim leaks_cxx
 mi types --limit 0 --format json "$PID"
 check "C++: objects behind std::unique_ptr in a vector" json '.types | any(.type == "std::unique_ptr<shop::Item, std::default_delete<shop::Item> >[]" and .count == 1)'

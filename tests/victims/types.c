@@ -208,6 +208,7 @@ static void fill_static(void)
 }
 
 static pthread_barrier_t ready;
+static void *volatile of_thread_at, *volatile mine_at;
 
 static __attribute__((noinline)) void stand(struct of_thread *argument)
 {
@@ -221,7 +222,8 @@ static void *thread(void *unused)
 	struct of_thread *of_thread = calloc(1, sizeof(*of_thread));
 
 	(void)unused;
-	mine = calloc(1, sizeof(*mine));
+	mine_at = mine = calloc(1, sizeof(*mine));
+	of_thread_at = of_thread;
 	stand(of_thread);
 	return of_thread;
 }
@@ -241,16 +243,21 @@ int main(void)
 		return 1;
 	pthread_barrier_wait(&ready);
 	/* Everything but these is by its size: what untyped points at, the thread's TLS. */
-	victim_ready("\"types\":{\"struct node\":100,\"struct tree\":127,\"struct blob\":50,"
-		     "\"struct entry\":200,\"struct table\":1,\"struct entry *[]\":1,\"struct circle\":10,"
-		     "\"struct square\":5,\"struct shape\":10,\"struct flexible\":1,\"struct leaf\":22,"
-		     "\"struct point[]\":1,\"struct mark\":38,\"struct secret\":1,\"struct derived\":1,"
-		     "\"struct queue\":1,\"struct job\":30,\"struct per_thread\":1,\"struct of_thread\":1,"
-		     "\"struct held_by_static\":1,\"double[]\":1},\"texts\":100,\"untyped\":\"%p\","
-		     "\"tree\":\"%p\",\"job\":\"%p\",\"derived\":\"%p\",\"of_thread\":\"%p\",\"table\":\"%p\","
-		     "\"local\":\"%p\",\"bucket\":\"%p\"",
-		     untyped, (void *)local_tree, (void *)wrapped[2].queue->first->next, (void *)as_derived,
-		     (void *)mine, (void *)table, (void *)&local_tree, (void *)&table->buckets[7]);
+	victim_ready(
+		"\"types\":{\"struct node\":100,\"struct tree\":127,\"struct blob\":50,"
+		"\"struct entry\":200,\"struct table\":1,\"struct entry *[]\":1,\"struct "
+		"circle\":10,"
+		"\"struct square\":5,\"struct shape\":10,\"struct flexible\":1,\"struct leaf\":22,"
+		"\"struct point[]\":1,\"struct mark\":38,\"struct secret\":1,\"struct derived\":1,"
+		"\"struct queue\":1,\"struct job\":30,\"struct per_thread\":1,\"struct "
+		"of_thread\":1,"
+		"\"struct held_by_static\":1,\"double[]\":1},\"texts\":100,\"untyped\":\"%p\","
+		"\"tree\":\"%p\",\"job\":\"%p\",\"derived\":\"%p\",\"of_thread\":\"%p\",\"mine\":"
+		"\"%p\",\"table\":\"%p\","
+		"\"local\":\"%p\",\"bucket\":\"%p\"",
+		untyped, (void *)local_tree, (void *)wrapped[2].queue->first->next,
+		(void *)as_derived, of_thread_at, mine_at, (void *)table, (void *)&local_tree,
+		(void *)&table->buckets[7]);
 	if (getppid() == getpid()) /* never: so that it is still needed */
 		free(local_tree);
 	victim_wait();
