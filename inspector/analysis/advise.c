@@ -372,6 +372,33 @@ static void check_leaks(struct facts *f)
 		       });
 }
 
+/* Is there a heap that nothing can be said about, because no walker knows it? */
+static void check_unwalked(struct facts *f)
+{
+	const struct insp_allocators *all = &f->snap->allocators;
+
+	for (size_t i = 0; i < all->n; i++)
+		if (all->items[i].walked || strcmp(all->items[i].name, "glibc") == 0)
+			return;
+	if (!all->n || !all->items[0].confidence)
+		return;
+	say(f,
+	    &(struct insp_advice){
+		    .code = "heap_not_walked",
+		    .severity = INSP_NOTE,
+		    .bytes = f->books.rss,
+		    .verdict = insp_pool_printf(
+			    f->pool,
+			    "the heap is of %s, which is not walked: only the process as a "
+			    "whole was judged",
+			    all->items[0].title),
+		    .evidence = all->items[0].evidence,
+		    .attempt = "ask the allocator itself (jemalloc: malloc_stats_print; tcmalloc: "
+			       "MallocExtension::GetStats)",
+		    .see = "rss",
+	    });
+}
+
 static int order(const void *a, const void *b)
 {
 	const struct insp_advice *x = a, *y = b;
@@ -384,8 +411,9 @@ static int order(const void *a, const void *b)
 static void conclude(struct facts *f)
 {
 	static void (*const rules[])(struct facts *) = {
-		check_arenas, check_trim,	check_pins,   check_threshold, check_stacks,   check_tcache,
-		check_huge_pages, check_others, check_limits, check_findings,  check_leaks,
+		check_arenas, check_trim,     check_pins,	check_threshold,
+		check_stacks, check_tcache,   check_huge_pages, check_others,
+		check_limits, check_findings, check_leaks,	check_unwalked,
 	};
 	bool act = false;
 
@@ -393,7 +421,7 @@ static void conclude(struct facts *f)
 		rules[i](f);
 	insp_vec_each(f->out, a)
 		act |= a->severity >= INSP_WARNING;
-	if (!act)
+	if (!act && f->snap->chunks->n)
 		say(f, &(struct insp_advice){
 			       .code = "nothing_wrong",
 			       .severity = INSP_NOTE,
@@ -405,6 +433,19 @@ static void conclude(struct facts *f)
 							    bytes(f, insp_trim_release(&f->trim.total))),
 			       .see = "rss",
 		       });
+	if (!f->out->n)
+		say(f,
+		    &(struct insp_advice){
+			    .code = "no_heap",
+			    .severity = INSP_NOTE,
+			    .bytes = f->books.rss,
+			    .verdict =
+				    "there is no heap to judge, and nothing stands out in the rest",
+			    .evidence =
+				    insp_pool_printf(f->pool, "%s resident, no chunk of a malloc",
+						     bytes(f, f->books.rss)),
+			    .see = "rss",
+		    });
 	qsort(f->out->items, f->out->n, sizeof(*f->out->items), order);
 }
 

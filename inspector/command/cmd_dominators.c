@@ -194,18 +194,23 @@ const struct insp_command insp_cmd_dominators = {
 	.group = "memory",
 	.summary = "which chunks hold the memory in use, as a tree",
 	.help = "A chunk holds another when every path of pointers to that one goes through it: "
-		"were it freed, the other would be garbage. What a chunk holds, itself included, is "
-		"its retained size. The tree shows on the top level what is held by roots directly or "
+		"were it freed, the other would be garbage. What a chunk holds, itself included, "
+		"is "
+		"its retained size. The tree shows on the top level what is held by roots directly "
+		"or "
 		"by several holders, and below each chunk what it holds.\n\n"
-		"A chunk that two others share is held by neither, but by their common holder. With "
+		"A chunk that two others share is held by neither, but by their common holder. "
+		"With "
 		"ADDR, shares of --min are of that chunk's retained size.\n\n"
-		"--format flamegraph, folded and pprof show all of the tree, chunks of one type with the "
-		"same holders as one frame: outermost the variable, thread or mapping that holds, then "
+		"--format flamegraph, folded and pprof show all of the tree, chunks of one type "
+		"with the "
+		"same holders as one frame: outermost the variable, thread or mapping that holds, "
+		"then "
 		"type by type. Lists are one frame.",
 	.example = "dominators --depth 4 --min 5",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY | INSP_COMMAND_PROFILE,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS | INSP_COMMAND_PROFILE,
 	.tables = tables,
 	.needs = INSP_HELD_NEEDS,
 	.run = run,

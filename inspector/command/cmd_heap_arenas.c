@@ -82,12 +82,14 @@ const struct insp_command insp_cmd_heap_arenas = {
 	.name = "heap arenas",
 	.group = "heap",
 	.summary = "each arena: bytes from the system, in use, cached, free, top",
-	.help = "One row an arena. From system is malloc's own figure (system_mem): the walk accounts "
-		"for every byte of it, or a finding says where not. Bytes in use, tcache, fastbins, "
+	.help = "One row an arena. From system is malloc's own figure (system_mem): the walk "
+		"accounts "
+		"for every byte of it, or a finding says where not. Bytes in use, tcache, "
+		"fastbins, "
 		"bins, top, malloc's own and unknown add up to it.\n\n"
 		"More arenas than busy threads need cost memory: MALLOC_ARENA_MAX limits them.",
 	.example = "heap arenas --wide",
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

@@ -95,12 +95,13 @@ const struct insp_command insp_cmd_heap_bins = {
 	.summary = "lists of free chunks: tcache of each thread, fast, unsorted, small, large",
 	.help = "One row a list that holds something. A tcache belongs to one thread and is never "
 		"given to another; fastbins hold small chunks that were not coalesced yet; the "
-		"unsorted bin holds what was freed last; small bins hold one size each, large bins a "
+		"unsorted bin holds what was freed last; small bins hold one size each, large bins "
+		"a "
 		"range of sizes.",
 	.example = "heap bins --kind tcache",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

@@ -185,12 +185,13 @@ const struct insp_command insp_cmd_heap_chunks = {
 	.group = "heap",
 	.summary = "the chunks themselves, filtered and sorted",
 	.help = "Addresses are those that malloc returned and the program knows. In address order "
-		"(the default) rows stream, so that millions can be piped into other tools; another "
+		"(the default) rows stream, so that millions can be piped into other tools; "
+		"another "
 		"--sort first looks at all.",
 	.example = "heap chunks --state used --min 1M --sort size --limit 20",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_CHUNKS,
 	.needs_of = needs_of,
 	.tables = tables,

@@ -130,7 +130,7 @@ const struct insp_command insp_cmd_heap_fragmentation = {
 		"(`heap "
 		"pins`), full ones are in use.",
 	.example = "heap fragmentation",
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

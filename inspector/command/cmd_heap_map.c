@@ -95,16 +95,20 @@ const struct insp_command insp_cmd_heap_map = {
 	.name = "heap map",
 	.group = "heap",
 	.summary = "a picture of the heaps: how full each stretch is, holes and pins at a glance",
-	.help = "Draws each arena as rows of cells, in address order. The fuller the block, the more of its "
-		"resident bytes is in use; a cell that is resident and almost empty is what pins memory, a "
-		"dot is not in memory at all. Colours say the same from green (in use) to red (almost "
+	.help = "Draws each arena as rows of cells, in address order. The fuller the block, the "
+		"more of its "
+		"resident bytes is in use; a cell that is resident and almost empty is what pins "
+		"memory, a "
+		"dot is not in memory at all. Colours say the same from green (in use) to red "
+		"(almost "
 		"empty, and still resident).\n\n"
-		"With --format html it is a page with one picture, where the pointer shows the figures of a "
+		"With --format html it is a page with one picture, where the pointer shows the "
+		"figures of a "
 		"cell: meminspect heap map --format html -o map.html PID.",
 	.example = "heap map --cells 400",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.tables = tables,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
 	.run = run,

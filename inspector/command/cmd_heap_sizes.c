@@ -55,7 +55,7 @@ const struct insp_command insp_cmd_heap_sizes = {
 		"(steps of 16 bytes), above there are four classes per doubling. A size with many "
 		"free chunks and few in use is what an earlier peak left behind.",
 	.example = "heap sizes",
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

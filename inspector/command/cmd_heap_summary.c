@@ -43,11 +43,13 @@ static void report_totals(struct insp_report *r, const struct insp_snapshot *sna
 	uint64_t top = census->total[INSP_CHUNK_TOP].bytes;
 	uint64_t scattered = nfree.bytes - top; /* free, and not at the end of an arena */
 
+	bool any = all.count != 0; /* zeros of a heap that was not walked are no figures */
+
 	insp_object_begin(r, "totals", NULL);
-	insp_field_u64(r, "heap_bytes", "heaps", INSP_T_BYTES, all.bytes);
-	insp_field_u64(r, "in_use_bytes", "in use", INSP_T_BYTES, live.bytes);
-	insp_field_u64(r, "in_use_chunks", "chunks in use", INSP_T_COUNT, live.count);
-	insp_field_u64(r, "free_bytes", "free", INSP_T_BYTES, nfree.bytes);
+	insp_field_u64(r, "heap_bytes", any ? "heaps" : NULL, INSP_T_BYTES, all.bytes);
+	insp_field_u64(r, "in_use_bytes", any ? "in use" : NULL, INSP_T_BYTES, live.bytes);
+	insp_field_u64(r, "in_use_chunks", any ? "chunks in use" : NULL, INSP_T_COUNT, live.count);
+	insp_field_u64(r, "free_bytes", any ? "free" : NULL, INSP_T_BYTES, nfree.bytes);
 	insp_field_u64(r, "free_chunks", NULL, INSP_T_COUNT, nfree.count);
 	insp_field_u64(r, "top_bytes", NULL, INSP_T_BYTES, top);
 	insp_field_u64(r, "largest_free_bytes", NULL, INSP_T_BYTES, census->largest_free);

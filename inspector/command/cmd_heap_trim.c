@@ -124,17 +124,21 @@ const struct insp_command insp_cmd_heap_trim = {
 	.name = "heap trim",
 	.group = "heap",
 	.summary = "what malloc_trim(0) would give back, per arena, and what would stay and why",
-	.help = "Plans malloc_trim by glibc's own rules and counts only pages that are resident: whole pages "
-		"inside free chunks go back, in every arena; the top is cut in the main arena only, if it "
+	.help = "Plans malloc_trim by glibc's own rules and counts only pages that are resident: "
+		"whole pages "
+		"inside free chunks go back, in every arena; the top is cut in the main arena "
+		"only, if it "
 		"still ends where the heap segment ends.\n\n"
-		"What stays: free chunks that hold no whole page, the first and last page of larger ones, the "
-		"chunks in threads' caches (tcache), and the tops of the other arenas, which only free() "
+		"What stays: free chunks that hold no whole page, the first and last page of "
+		"larger ones, the "
+		"chunks in threads' caches (tcache), and the tops of the other arenas, which only "
+		"free() "
 		"cuts when a chunk next to top is freed and top exceeds M_TRIM_THRESHOLD.\n\n"
 		"Nothing is called in the target.",
 	.example = "heap trim --dry-run",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_USAGE | INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

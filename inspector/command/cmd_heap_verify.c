@@ -74,16 +74,20 @@ const struct insp_command insp_cmd_heap_verify = {
 	.name = "heap verify",
 	.group = "heap",
 	.summary = "check every chunk and free list against malloc's own rules",
-	.help = "Checks what malloc relies on: sizes and alignment of every chunk, that chunks tile "
+	.help = "Checks what malloc relies on: sizes and alignment of every chunk, that chunks "
+		"tile "
 		"their heaps, that each arena's bytes equal what it got from the system, that free "
-		"lists close, hold only free chunks of the right size and point back at themselves.\n\n"
-		"A corruption is a broken rule: most often a write beyond the end of the chunk in front "
-		"of the address. A warning says that figures are incomplete (a page in swap, say). A "
+		"lists close, hold only free chunks of the right size and point back at "
+		"themselves.\n\n"
+		"A corruption is a broken rule: most often a write beyond the end of the chunk in "
+		"front "
+		"of the address. A warning says that figures are incomplete (a page in swap, say). "
+		"A "
 		"note is worth knowing: a thread was inside malloc when the process stopped.",
 	.example = "heap verify --fail-on corruption",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_NEED_CHUNKS,
 	.tables = tables,
 	.run = run,

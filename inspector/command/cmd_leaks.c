@@ -280,9 +280,11 @@ const struct insp_command insp_cmd_leaks = {
 	.group = "memory",
 	.summary = "memory in use that nothing points to any more",
 	.help = "Looks for a chain of pointers from the program's roots (data of modules, stacks, "
-		"registers, thread-local storage, memory that no allocator claims) to every chunk in "
+		"registers, thread-local storage, memory that no allocator claims) to every chunk "
+		"in "
 		"use. In valgrind's words: definitely lost is what nothing points to; indirectly "
-		"lost what only lost chunks point to, it goes with them; possibly lost what is only "
+		"lost what only lost chunks point to, it goes with them; possibly lost what is "
+		"only "
 		"reached through a pointer into the middle of a chunk; the rest is still "
 		"reachable.\n\n"
 		"It is conservative: a number that looks like an address keeps a chunk, so a real "
@@ -294,7 +296,7 @@ const struct insp_command insp_cmd_leaks = {
 	.example = "leaks --by size --limit 10",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.tables = tables,
 	.needs = INSP_HELD_NEEDS,
 	.run = run,

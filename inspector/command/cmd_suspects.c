@@ -453,16 +453,18 @@ const struct insp_command insp_cmd_suspects = {
 	.name = "suspects",
 	.group = "memory",
 	.summary = "the few things that hold most of the memory, in words",
-	.help = "What is lost; chunks that hold much through many others (a table, a list, a cache that "
+	.help = "What is lost; chunks that hold much through many others (a table, a list, a cache "
+		"that "
 		"grows); types or allocation sites with a large share. Shares are of the memory in "
-		"use, heads of chunks included; free memory, stacks and what no allocator claims are "
+		"use, heads of chunks included; free memory, stacks and what no allocator claims "
+		"are "
 		"left out: `rss` shows those.\n\n"
 		"References are guessed from values that look like addresses, so a holder may be a "
 		"coincidence when it is a stale word of a stack; the text says so.",
 	.example = "suspects --min 5",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.needs = INSP_HELD_NEEDS,
 	.run = run,
 };

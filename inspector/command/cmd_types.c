@@ -250,7 +250,7 @@ const struct insp_command insp_cmd_types = {
 	.example = "types --where 'size >= 64' --limit 10",
 	.options = options,
 	.args_bytes = sizeof(struct args),
-	.flags = INSP_COMMAND_ANY,
+	.flags = INSP_COMMAND_ANY | INSP_COMMAND_CHUNKS,
 	.tables = tables,
 	.needs = INSP_TYPING_NEEDS | INSP_NEED_SITES,
 	.run = run,

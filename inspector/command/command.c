@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "snapshot/snapshot.h"
 
 static const struct insp_command *const rows[] = {
 #define X(name) &insp_cmd_##name,
@@ -170,4 +171,34 @@ void insp_command_usage(const struct insp_command *command, bool with_target, st
 			insp_str_addf(ret, o->required ? " %s%s" : " [%s%s]", o->name, o->rest ? "..." : "");
 	if (with_target && !(command->flags & INSP_COMMAND_NO_TARGET))
 		insp_str_add(ret, " TARGET");
+}
+
+/* Names those that are there and not walked. */
+static void name_unwalked(const struct insp_snapshot *snapshot, struct insp_str *ret)
+{
+	for (size_t i = 0; i < snapshot->allocators.n; i++)
+		if (snapshot->allocators.items[i].confidence)
+			insp_str_addf(ret, "%s%s", ret->len ? ", " : "",
+				      snapshot->allocators.items[i].title);
+}
+
+int insp_command_possible(const struct insp_command *command, const struct insp_snapshot *snapshot,
+			  struct insp_error *err)
+{
+	struct insp_str names = {0};
+
+	if (!(command->flags & INSP_COMMAND_CHUNKS) || !snapshot || !snapshot->chunks ||
+	    snapshot->chunks->n)
+		return 0;
+	for (size_t i = 0; i < snapshot->allocators.n; i++)
+		if (snapshot->allocators.items[i].walked)
+			return 0;
+	name_unwalked(snapshot, &names);
+	(void)insp_fail(
+		err, INSP_E_UNSUPPORTED,
+		"%s: no heap that can be walked (%s); `rss` and `maps` show where its memory is",
+		command->name,
+		names.len ? insp_str_text(&names) : "no malloc is known in this process");
+	insp_str_deinit(&names);
+	return INSP_E_UNSUPPORTED;
 }

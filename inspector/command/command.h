@@ -72,6 +72,7 @@ enum insp_command_flags {
 	INSP_COMMAND_DIRECT = 1 << 5,	 /* reports nothing itself (attach, quit): report is NULL */
 	INSP_COMMAND_PLUGIN =
 		1 << 6, /* of monitoring systems: an error is "UNKNOWN" on stdout and exit 3 */
+	INSP_COMMAND_CHUNKS = 1 << 7, /* without a heap that can be walked it is an error */
 	INSP_COMMAND_ANY = INSP_COMMAND_REPL | INSP_COMMAND_ONESHOT | INSP_COMMAND_GDB,
 };
 
@@ -163,6 +164,10 @@ int insp_option_store(const struct insp_option *option, void *args, const char *
 		      struct insp_pool *pool, struct insp_error *err) insp_must_check;
 /* "ADDR", not "limit": does it stand for itself, without dashes? */
 bool insp_option_positional(const struct insp_option *option);
+
+/* Has the snapshot what the command cannot do without? INSP_E_UNSUPPORTED with the reason. */
+int insp_command_possible(const struct insp_command *command, const struct insp_snapshot *snapshot,
+			  struct insp_error *err) insp_must_check;
 
 /*
  * Parses what follows the command's words into args (args_bytes, from pool, defaults set).

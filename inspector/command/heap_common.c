@@ -40,8 +40,9 @@ void insp_report_allocators(struct insp_report *report, const struct insp_snapsh
 		insp_field_u64(report, "mmapped_mem", NULL, INSP_T_BYTES, a->mmapped_mem);
 		if (!a->walked)
 			insp_note(report, INSP_WARNING, "not_walked",
-				  "%s was recognised, but its chunks are not walked: figures leave "
-				  "it out",
+				  "there is no walker for what %s holds: figures leave it out, "
+				  "`rss` shows its "
+				  "memory",
 				  a->title);
 		insp_object_end(report);
 	}

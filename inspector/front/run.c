@@ -256,7 +256,9 @@ static int run_reported(const struct insp_run *run, struct insp_context *ctx,
 	}
 	if (renderer->envelope)
 		envelope(report, run->command, ctx->snapshot);
-	rc = run->command->run(ctx, run->args, report, &command_err);
+	rc = insp_command_possible(run->command, ctx->snapshot, &command_err);
+	if (!rc)
+		rc = run->command->run(ctx, run->args, report, &command_err);
 	if (!rc && renderer->profile_only && !insp_report_profiled(report))
 		rc = insp_fail(&command_err, INSP_E_USAGE, "'%s' has no profile to write as %s with these options",
 			       run->command->name, renderer->name);

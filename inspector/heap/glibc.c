@@ -90,6 +90,7 @@ static void describe(void *walk, struct insp_allocator *ret)
 		.confidence = g->confidence,
 		.evidence = g->refused ? g->refused : g->evidence,
 		.walked = !g->refused,
+		.idle = !g->initialised,
 		.safe_linking = g->safe_linking,
 	};
 }

@@ -123,6 +123,31 @@ static int add_none(struct insp_heap_result *result)
 	return 0;
 }
 
+/* A malloc that nobody called is no news where another is at work, which took its place. */
+static void drop_idle(struct insp_heap_walk *w, struct insp_allocators *all)
+{
+	size_t nidle = 0, n = 0;
+
+	for (size_t i = 0; i < all->n; i++)
+		nidle += all->items[i].idle;
+	if (nidle == all->n)
+		return;
+	for (size_t i = 0; i < all->n; i++) {
+		struct instance *instance = &w->instances.items[i];
+
+		if (all->items[i].idle) {
+			if (instance->ops->close)
+				instance->ops->close(instance->walk);
+			continue;
+		}
+		all->items[n] = all->items[i];
+		w->instances.items[n] = *instance;
+		w->instances.items[n].allocator = (uint32_t)n;
+		n++;
+	}
+	all->n = w->instances.n = n;
+}
+
 int insp_heap_walk_begin(const struct insp_heap_env *env, struct insp_heap_result *result,
 			 struct insp_heap_walk **ret, struct insp_error *err)
 {
@@ -146,6 +171,8 @@ int insp_heap_walk_begin(const struct insp_heap_env *env, struct insp_heap_resul
 				allocators[i]->close(walks[k]);
 		}
 	}
+	if (!rc)
+		drop_idle(w, result->allocators);
 	if (!rc && !result->allocators->n)
 		rc = add_none(result);
 	if (rc) {

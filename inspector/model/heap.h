@@ -20,6 +20,7 @@ struct insp_allocator {
 	int confidence;		/* 0..100 */
 	const char *evidence;	/* one line: what the confidence rests on */
 	bool walked;		/* false: recognised, but there is no walker for it */
+	bool idle; /* mapped, as a libc is everywhere, and never used; only while collecting */
 	bool chunks_complete;	/* every byte of every span was accounted for */
 
 	/* Malloc's own parameters; 0 where unknown. */

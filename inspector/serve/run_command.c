@@ -32,7 +32,9 @@ static int run(struct insp_context *ctx, const struct insp_command *command, con
 		insp_out_deinit(&out);
 		return insp_fail(err, INSP_E_NOMEM, "out of memory for the answer");
 	}
-	rc = command->run(ctx, args, report, &command_err);
+	rc = insp_command_possible(command, ctx->snapshot, &command_err);
+	if (!rc)
+		rc = command->run(ctx, args, report, &command_err);
 	end_rc = insp_report_end(report, &command_err, err);
 	insp_report_destroy(report);
 	renderer->close(state);

@@ -18,6 +18,11 @@ recognises()
 	mi heap summary --format json "$PID"
 	check "$1: exit code" [ "$RC" = 0 ]
 	check "$1: says $2" grep -q "$2" <<<"$OUT$ERR"
+	mi leaks "$PID"
+	check "$1: leaks says why not" grep -q "^meminspect: leaks: no heap that can be walked (.*$2" <<<"$ERR"
+	check "$1: and fails" [ "$RC" = 1 ]
+	mi heap sizes "$PID"
+	check "$1: so does heap sizes" [ "$RC" = 1 ]
 	mi maps "$PID"
 	check "$1: maps work" [ "$RC" = 0 ]
 	mi threads "$PID"
