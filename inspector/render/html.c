@@ -260,7 +260,7 @@ static void row(void *state, const struct insp_table *table, const struct insp_v
 
 	if (h->drawing)
 		insp_html_drawing_row(h->drawing, cells);
-	if (table->draw == INSP_DRAW_MAP)
+	if (table->draw == INSP_DRAW_MAP || table->draw == INSP_DRAW_LINES)
 		return;
 	if (!h->rows)
 		table_head(h, table);

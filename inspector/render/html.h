@@ -26,4 +26,14 @@ void insp_html_drawing_row(struct insp_html_drawing *d, const struct insp_value 
 bool insp_html_drawing_end(struct insp_html_drawing *d, struct insp_out *out);
 void insp_html_drawing_destroy(struct insp_html_drawing *d);
 
+/* Lines over time; a picture each time the label changes. */
+struct insp_html_lines;
+
+struct insp_html_lines *insp_html_lines_create(const struct insp_table *table,
+					       const struct insp_render_options *options);
+void insp_html_lines_row(struct insp_html_lines *l, const struct insp_value *cells);
+/* Writes the pictures. False: memory was short. */
+bool insp_html_lines_end(struct insp_html_lines *l, struct insp_out *out);
+void insp_html_lines_destroy(struct insp_html_lines *l);
+
 #endif

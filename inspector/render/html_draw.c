@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * html_draw: maps of cells and treemaps as SVG, with the row's values as tooltips.
+ * html_draw: maps of cells and treemaps as SVG, with the row's values as tooltips. (Lines over time
+ * are html_lines.c.)
  *
  * A treemap halves its list of items by weight, again and again, along the longer side; items come
  * largest first, so the rectangles stay close to squares.
@@ -30,6 +31,7 @@ struct insp_html_drawing {
 	struct insp_render_options options;
 	struct insp_str svg, label;
 	INSP_VEC(struct item) items; /* of a treemap */
+	struct insp_html_lines *lines;
 	unsigned row, at;	     /* of a map */
 	bool failed;
 };
@@ -42,9 +44,13 @@ struct insp_html_drawing *insp_html_drawing_create(const struct insp_table *tabl
 	if (table->draw == INSP_DRAW_NONE)
 		return NULL;
 	d = calloc(1, sizeof(*d));
-	if (d) {
-		d->table = table;
-		d->options = *options;
+	if (!d)
+		return NULL;
+	d->table = table;
+	d->options = *options;
+	if (table->draw == INSP_DRAW_LINES) {
+		d->lines = insp_html_lines_create(table, &d->options);
+		d->failed = !d->lines;
 	}
 	return d;
 }
@@ -138,9 +144,11 @@ static void tree_row(struct insp_html_drawing *d, const struct insp_value *cells
 
 void insp_html_drawing_row(struct insp_html_drawing *d, const struct insp_value *cells)
 {
-	if (d->table->draw == INSP_DRAW_MAP)
+	if (d->lines)
+		insp_html_lines_row(d->lines, cells);
+	else if (d->table->draw == INSP_DRAW_MAP)
 		map_row(d, cells);
-	else
+	else if (d->table->draw == INSP_DRAW_TREEMAP)
 		tree_row(d, cells);
 }
 
@@ -199,6 +207,8 @@ bool insp_html_drawing_end(struct insp_html_drawing *d, struct insp_out *out)
 	struct insp_str head = {0};
 	double width = TREE_WIDTH, height = TREE_HEIGHT;
 
+	if (d->lines)
+		return insp_html_lines_end(d->lines, out);
 	if (d->table->draw == INSP_DRAW_MAP) {
 		width = LABEL_WIDTH + MAP_COLUMNS * (CELL + 1);
 		height = d->row * (CELL + 1);
@@ -229,6 +239,7 @@ void insp_html_drawing_destroy(struct insp_html_drawing *d)
 	insp_vec_each(&d->items, item)
 		free(item->label);
 	insp_vec_free(&d->items);
+	insp_html_lines_destroy(d->lines);
 	insp_str_deinit(&d->svg);
 	insp_str_deinit(&d->label);
 	free(d);

@@ -65,11 +65,16 @@ struct insp_column {
 /* How a renderer that can draw shows a table; to the others it is one like any other. */
 enum insp_drawing {
 	INSP_DRAW_NONE,
-	/* Cells in rows: columns 0 to 3 are the row's label, the address, the size in bytes, and how
-	   full it is (0..1; unknown: nothing there). Rows with the same label follow each other. */
+	/* Cells in rows: columns 0 to 3 are the row's label, the address, the size in bytes, and
+	   how full it is (0..1; unknown: nothing there). Rows with the same label follow each
+	   other. */
 	INSP_DRAW_MAP,
 	/* The table, and a treemap of its first column with a title by the first one of bytes. */
 	INSP_DRAW_TREEMAP,
+	/* Lines over time, instead of the table: column 0 is the picture's label (rows of the same
+	   one follow each other, in order of time), 1 the time, each one of bytes a line, called by
+	   its key. */
+	INSP_DRAW_LINES,
 };
 
 struct insp_table {

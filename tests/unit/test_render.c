@@ -657,9 +657,56 @@ static void render__html_escapes_and_draws(void **state)
 	free(got);
 }
 
+static void lines_document(struct insp_report *r)
+{
+	static const struct insp_column columns[] = {
+		{"who", NULL, INSP_T_STR, 0, ""},
+		{"at_ns", NULL, INSP_T_TIME, 0, ""},
+		{"in_use", NULL, INSP_T_BYTES, 0, ""},
+	};
+	static const struct insp_table table = {.key = "points",
+						.columns = columns,
+						.ncolumns = 3,
+						.draw = INSP_DRAW_LINES};
+
+	insp_table_begin(r, &table);
+	for (uint64_t i = 0; i < 9; i++) {
+		insp_cell_str(r, i < 6 ? "a<b" : "c");
+		insp_cell_u64(r, i * 1000000000);
+		if (i == 3 || i == 5)
+			insp_cell_unknown(r);
+		else
+			insp_cell_u64(r, i << 20);
+		insp_row_end(r);
+	}
+	insp_table_end(r);
+}
+
+static void render__html_draws_lines_over_time(void **state)
+{
+	char *got, *second;
+
+	(void)state;
+	got = render_as("html", &plain, lines_document, NULL);
+	assert_non_null(strstr(got, "<h3>a&lt;b</h3>\n<svg"));
+	assert_non_null(strstr(got, ">in use 4.00 MiB</text>"));
+	/* Broken where nothing is known; what is left alone there is a dot. */
+	assert_non_null(strstr(got, "'/>\n<circle cx="));
+	assert_null(strstr(got, "nan"));
+	assert_null(strstr(got, "<table>"));
+	second = strstr(got, "<h3>c</h3>\n<svg");
+	assert_non_null(second);
+	assert_null(strstr(second, "<circle"));
+	free(got);
+	got = render_as("text", &plain, lines_document, NULL);
+	assert_string_equal(got, "");
+	free(got);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(render__html_draws_lines_over_time),
 		cmocka_unit_test(render__text_draws_maps),
 		cmocka_unit_test(render__html_escapes_and_draws),
 		cmocka_unit_test(render__text_lines_up),
