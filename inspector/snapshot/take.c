@@ -626,16 +626,17 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 	bool hold = t->options->hold;
 	unsigned held = INSP_NEED_STACKS | INSP_NEED_USAGE;
 	struct insp_stop_report report = {0};
-	int rc = 0, counted, priority;
+	int rc = 0, counted, priority = hurry();
 
 	if (!t->live)
 		held |= INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES;
 	if (t->target->ops->stop && (t->needs & held || hold || t->options->on_memory))
 		rc = stop(t, err);
-	if (rc)
+	if (rc) {
+		hurry_no_more(priority);
 		return rc;
+	}
 	t->snap->taken_at_ns = insp_wallclock_ns();
-	priority = hurry();
 	rc = collect_held(t, err);
 	if (!rc && t->copy)
 		rc = keep_instant(t, err);

@@ -257,6 +257,7 @@ static void keep(struct insp_tracer *t)
 	unsigned seen;
 
 	insp_halt_detach_all(t);
+	t->detached_ns = insp_now_ns();
 	say(t, INSP_TRACER_DETACHED, 0);
 	while (!((seen = look(t)) & INSP_TRACER_DROP) && !orphaned(t))
 		listen(t, seen, insp_now_ns() + INSP_ORPHAN_NS);
@@ -286,19 +287,28 @@ static int tracer_main(void *arg)
 }
 
 /* By hand: the C library's own would use storage that is the tracer's meanwhile. */
-static void collect(int pid)
+static long raw_call(long number, long a, long b, long c, long d)
 {
-	register const void *usage __asm__("r8") = NULL;
-	register long options __asm__("r10") = WEXITED | __WALL;
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = 0;
 	long rc;
 
-	do {
-		__asm__ volatile("syscall"
-				 : "=a"(rc)
-				 : "a"((long)SYS_waitid), "D"((long)P_PID), "S"((long)pid), "d"(NULL),
-				   "r"(options), "r"(usage)
-				 : "rcx", "r11", "memory");
-	} while (rc == -EINTR);
+	__asm__ volatile("syscall"
+			 : "=a"(rc)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+			 : "rcx", "r11", "memory");
+	return rc;
+}
+
+/* Ahead of the threads that have just been let go, or the time of that would be told too late. */
+static void wait_for_end(int pid)
+{
+	const struct sched_param fifo = {.sched_priority = 1};
+
+	if (raw_call(SYS_sched_setscheduler, 0, SCHED_FIFO, (long)&fifo, 0))
+		(void)raw_call(SYS_setpriority, PRIO_PROCESS, 0, -20, 0);
+	while (raw_call(SYS_waitid, P_PID, pid, 0, WEXITED | __WALL) == -EINTR)
+		;
 }
 
 static void *starter_main(void *arg)
@@ -311,9 +321,11 @@ static void *starter_main(void *arg)
 	if (pid < 0)
 		t->rc = insp_fail_errno(&t->err, INSP_E_NOMEM, errno, "process of the tracer");
 	else
-		collect(pid);
+		wait_for_end(pid);
+	if (!t->detached_ns)
+		t->detached_ns = insp_now_ns();
 	if (!(look(t) & INSP_TRACER_LET_GO)) { /* it was killed */
-		t->let_go_ns = insp_now_ns();
+		t->let_go_ns = t->detached_ns;
 		t->cut_short = true;
 	}
 	say(t, INSP_TRACER_LET_GO | INSP_TRACER_DETACHED | INSP_TRACER_ENDED, 0);
@@ -362,7 +374,7 @@ static void tracer_destroy(struct insp_tracer *t)
 
 static void fill_report(const struct insp_tracer *t, struct insp_stop_report *report)
 {
-	uint64_t end = t->cut_short ? t->let_go_ns : insp_now_ns();
+	uint64_t end = t->detached_ns;
 
 	*report = (struct insp_stop_report){
 		.stopped_ns = t->first_interrupt_ns ? end - t->first_interrupt_ns : 0,
