@@ -4,8 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fmt.h"
+#include "base/own_memory.h"
+
 int insp_fail(struct insp_error *err, enum insp_code code, const char *fmt, ...)
 {
+	uint64_t limit;
+
+	if (code == INSP_E_INTERRUPTED && insp_own_memory_passed(&limit)) {
+		char buf[INSP_FMT_MAX];
+
+		return insp_fail(err, INSP_E_NOMEM,
+				 "given up at %s of own memory: with more, the machine or the container "
+				 "might run out of it",
+				 insp_fmt_bytes(buf, limit));
+	}
 	if (err) {
 		va_list ap;
 

@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+#include "base/own_memory.h"
+
 static insp_log_fn log_fn;
 static void *log_ctx;
 static atomic_bool interrupted;
@@ -40,6 +42,7 @@ void insp_interrupt(void)
 
 void insp_interrupt_clear(void)
 {
+	insp_own_memory_clear();
 	atomic_store_explicit(&interrupted, false, memory_order_relaxed);
 }
 

@@ -4,11 +4,12 @@
 
 #include "base/fmt.h"
 #include "command/command.h"
+#include "snapshot/copy.h"
 #include "snapshot/take.h"
 #include "symbol/symbols.h"
 #include "target/selftest.h"
 #include "target/target.h"
-#include "target/twin.h"
+#include "target/usage.h"
 
 struct args {
 	const char *target;
@@ -77,40 +78,32 @@ static void report_allocators(struct insp_report *r, const struct insp_snapshot 
 		    "none was recognised: heap commands have nothing to show; maps, rss and threads work");
 }
 
-/* May the process be copied by an injected call? Only asked, not done. */
-static void report_copy(struct insp_report *r, struct insp_target *target)
-{
-	struct insp_error why = {0};
-	struct insp_twin *twin = NULL;
-
-	if (!insp_twin_prepare(target, &twin, &why))
-		row(r, "inject", INSP_VERDICT_YES, "reading from a copy",
-		    "nothing speaks against --allow-inject (--capture precopy, fork)");
-	else
-		row(r, "inject", INSP_VERDICT_NO, "reading from a copy", why.msg);
-	insp_twin_end(twin, NULL);
-}
-
 static void report_cgroup(struct insp_report *r, struct insp_target *target, struct insp_pool *pool)
 {
 	struct insp_usage u = {0};
-	char used[INSP_FMT_MAX], max[INSP_FMT_MAX];
+	char used[INSP_FMT_MAX], max[INSP_FMT_MAX], room[INSP_FMT_MAX];
 
-	if (!target->ops->usage || target->ops->usage(target, pool, &u, NULL) ||
-	    u.cgroup_current == INSP_UNKNOWN)
+	if (insp_usage_read_summary(target, pool, &u, NULL))
 		return;
-	if (u.cgroup_max == INSP_UNKNOWN) {
-		row(r, "cgroup", INSP_VERDICT_YES, "memory limit", "its cgroup has none");
+	if (u.cgroup_current == INSP_UNKNOWN || u.cgroup_max == INSP_UNKNOWN) {
+		row(r, "cgroup", INSP_VERDICT_YES, "memory limit",
+		    insp_pool_printf(pool, "%s; on the machine %s are available",
+				     u.cgroup_current == INSP_UNKNOWN ? "it is in no memory cgroup"
+								      : "its memory cgroup has none",
+				     insp_fmt_bytes(room, u.mem_available)));
 		return;
 	}
 	row(r, "cgroup",
 	    u.cgroup_current > u.cgroup_max / 10 * 9 ? INSP_VERDICT_LIMITED : INSP_VERDICT_YES,
 	    "memory limit",
-	    insp_pool_printf(pool, "%s of %s used in its cgroup: a forked copy has to fit into the rest",
+	    insp_pool_printf(pool, "%s left: %s of %s used in its cgroup; a forked copy has to fit into the rest",
+			     insp_fmt_bytes(room, u.cgroup_max > u.cgroup_current
+							  ? u.cgroup_max - u.cgroup_current
+							  : 0),
 			     insp_fmt_bytes(used, u.cgroup_current), insp_fmt_bytes(max, u.cgroup_max)));
 }
 
-static void report_plan(struct insp_report *r, const struct insp_snapshot *s,
+static void report_stop(struct insp_report *r, const struct insp_snapshot *s,
 			const struct insp_error *refusal, struct insp_pool *pool)
 {
 	char buf[INSP_FMT_MAX];
@@ -120,8 +113,54 @@ static void report_plan(struct insp_report *r, const struct insp_snapshot *s,
 		row(r, "pause", INSP_VERDICT_LIMITED, "pause of heap commands", refusal->msg);
 	else
 		row(r, "pause", INSP_VERDICT_YES, "pause of heap commands",
-		    insp_pool_printf(pool, "about %s, by --capture %s (%zu threads)", estimate,
-				     s->capture.mode, s->threads.n));
+		    insp_pool_printf(pool, "about %s, stopped and read (%zu threads)", estimate,
+				     s->threads.n));
+	row(r, "auto", refusal->code ? INSP_VERDICT_NO : INSP_VERDICT_YES, "--capture auto",
+	    refusal->code ? "refuses: over the limit"
+			  : insp_pool_printf(pool, "takes stop: about %s", estimate));
+}
+
+/* The ways that read from a copy, and which of all ways auto takes when it may. Only asked, not done. */
+static void report_copies(struct insp_report *r, struct insp_target *target, const struct insp_snapshot *s,
+			  uint64_t max_pause_ns, struct insp_pool *pool)
+{
+	const bool over = s->capture.estimated_stop_ns > max_pause_ns;
+	static const struct {
+		const char *name;
+		enum insp_capture_mode mode;
+		const char *besides;
+	} ways[] = {{"precopy", INSP_CAPTURE_PRECOPY, ", and for what it writes meanwhile"},
+		    {"fork", INSP_CAPTURE_FORK, ""}};
+	const char *texts[2], *what = "--capture auto --allow-inject";
+	enum insp_verdict verdicts[2];
+	char buf[INSP_FMT_MAX];
+	int best = -1;
+
+	for (int i = 1; i >= 0; i--) {
+		uint64_t pause_ns = insp_copy_estimate_ns(target, ways[i].mode, s->threads.n);
+		struct insp_error why = {0};
+
+		verdicts[i] = insp_copy_check(target, ways[i].mode, &why) ? INSP_VERDICT_NO
+			      : pause_ns > max_pause_ns			   ? INSP_VERDICT_LIMITED
+									   : INSP_VERDICT_YES;
+		if (verdicts[i] == INSP_VERDICT_YES)
+			best = i;
+		texts[i] = verdicts[i] == INSP_VERDICT_NO
+				   ? insp_pool_strdup(pool, why.msg)
+				   : insp_pool_printf(pool, "about %s%s", insp_fmt_duration(buf, pause_ns),
+						      ways[i].besides);
+	}
+	if (!over)
+		row(r, "auto_inject", INSP_VERDICT_YES, what,
+		    insp_pool_printf(pool, "takes stop, too: about %s",
+				     insp_fmt_duration(buf, s->capture.estimated_stop_ns)));
+	else if (best >= 0)
+		row(r, "auto_inject", INSP_VERDICT_YES, what,
+		    insp_pool_printf(pool, "takes %s: %s", ways[best].name, texts[best]));
+	else
+		row(r, "auto_inject", INSP_VERDICT_NO, what, "refuses: no copy is possible within the limit");
+	for (size_t i = 0; i < 2; i++)
+		row(r, ways[i].name, verdicts[i], i ? "--capture fork" : "--capture precopy", texts[i]);
 }
 
 static void report_modules(struct insp_report *r, struct insp_target *target,
@@ -162,10 +201,13 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (!rc) {
 		insp_table_begin(report, &process_table);
 		row(report, "open", INSP_VERDICT_YES, "may be inspected",
-		    insp_pool_printf(ctx->pool, "%s, pid %d", snap->comm, snap->pid));
+		    snap->ns_pid == snap->pid
+			    ? insp_pool_printf(ctx->pool, "%s, pid %d", snap->comm, snap->pid)
+			    : insp_pool_printf(ctx->pool, "%s, pid %d, in its own namespace %d", snap->comm,
+					       snap->pid, snap->ns_pid));
 		report_allocators(report, snap, ctx->pool);
-		report_plan(report, snap, &refusal, ctx->pool);
-		report_copy(report, target);
+		report_stop(report, snap, &refusal, ctx->pool);
+		report_copies(report, target, snap, a->max_pause_ns, ctx->pool);
 		report_cgroup(report, target, ctx->pool);
 		insp_table_end(report);
 		report_modules(report, target, snap);
@@ -181,8 +223,8 @@ const struct insp_command insp_cmd_doctor = {
 	.summary = "what would work here and on this process, and why not",
 	.help = "Tries on itself what the kernel and the permissions of this user allow, and looks at a "
 		"process without stopping it: may it be inspected, which allocator it has, how long "
-		"heap commands would stop it and by which mode, whether a copy could be made, what "
-		"names of functions come from.\n\n"
+		"heap commands would stop it, which mode --capture auto takes with and without "
+		"--allow-inject, whether a copy could be made, what names of functions come from.\n\n"
 		"soft-dirty bits are only told because other tools rely on them.",
 	.example = "doctor",
 	.options = options,

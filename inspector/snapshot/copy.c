@@ -3,9 +3,17 @@
 
 #include <stdlib.h>
 
+#include "base/pool.h"
 #include "target/heldcopy.h"
 #include "target/precopy.h"
 #include "target/twin.h"
+#include "target/usage.h"
+
+/* On the slow side of what was measured, as in take.c. */
+#define STOP_NS		    UINT64_C(300000)
+#define THREAD_NS	    UINT64_C(15000)
+#define PRECOPY_NS_PER_KIB  1	/* its pages are asked for once more */
+#define FORK_NS_PER_KIB	    50	/* its page tables are copied */
 
 /* Exactly one of the three is there. */
 struct insp_copy {
@@ -14,6 +22,33 @@ struct insp_copy {
 	struct insp_precopy *precopy;
 	uint64_t stopped_ns; /* by the first stop of precopy */
 };
+
+uint64_t insp_copy_estimate_ns(struct insp_target *target, enum insp_capture_mode mode, size_t nthreads)
+{
+	uint64_t each = mode == INSP_CAPTURE_FORK ? FORK_NS_PER_KIB : PRECOPY_NS_PER_KIB;
+	struct insp_pool *pool = insp_pool_create();
+	struct insp_usage usage;
+	uint64_t ns = 0;
+
+	/* Two stops: the other is for the descriptor of precopy, or to collect the fork. */
+	if (pool && !insp_usage_read_summary(target, pool, &usage, NULL))
+		ns = 2 * (STOP_NS + nthreads * THREAD_NS) +
+		     (usage.vm_rss == INSP_UNKNOWN ? 0 : usage.vm_rss / 1024 * each);
+	insp_pool_destroy(pool);
+	return ns;
+}
+
+int insp_copy_check(struct insp_target *target, enum insp_capture_mode mode, struct insp_error *err)
+{
+	struct insp_twin *twin = NULL;
+	int rc;
+
+	if (mode != INSP_CAPTURE_FORK)
+		return insp_precopy_check(target, err);
+	rc = insp_twin_prepare(target, &twin, err);
+	insp_twin_end(twin, NULL);
+	return rc;
+}
 
 int insp_copy_begin(struct insp_target *target, enum insp_capture_mode mode, struct insp_copy **ret,
 		    struct insp_error *err)

@@ -17,6 +17,13 @@
 
 struct insp_copy;
 
+/* For about how long the target would stand still for it; with precopy, and for what it writes
+   meanwhile. 0 when it has ended. */
+uint64_t insp_copy_estimate_ns(struct insp_target *target, enum insp_capture_mode mode, size_t nthreads);
+/* Would it work here? It is not touched. INSP_E_UNSUPPORTED with the reason. */
+int insp_copy_check(struct insp_target *target, enum insp_capture_mode mode, struct insp_error *err)
+	insp_must_check;
+
 /* mode is PRECOPY, FORK, or STOP: in the stop. INSP_E_UNSUPPORTED: not here, nothing has happened, err says why. Gives. */
 int insp_copy_begin(struct insp_target *target, enum insp_capture_mode mode, struct insp_copy **ret,
 		    struct insp_error *err) insp_must_check;

@@ -246,12 +246,18 @@ static int choose_copy(struct take *t, struct insp_error *why, struct insp_error
 	struct insp_capture_info *c = &t->snap->capture;
 
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		uint64_t pause_ns = insp_copy_estimate_ns(t->target, ways[i].mode, t->snap->threads.n);
 		struct insp_error own = {0};
+		char buf[INSP_FMT_MAX];
 		int rc;
 
 		if (t->options->mode != INSP_CAPTURE_AUTO && t->options->mode != ways[i].mode)
 			continue;
-		rc = insp_copy_begin(t->target, ways[i].mode, &t->copy, &own);
+		if (pause_ns > max_pause_ns(t))
+			rc = insp_fail(&own, INSP_E_UNSUPPORTED, "it would stop the target for about %s",
+				       insp_fmt_duration(buf, pause_ns));
+		else
+			rc = insp_copy_begin(t->target, ways[i].mode, &t->copy, &own);
 		if (!rc) {
 			c->mode = ways[i].name;
 			return 0;
@@ -685,6 +691,8 @@ int insp_snapshot_take(struct insp_target *target, const struct insp_take_option
 		rc = choose_mode(&t, err);
 	if (!rc)
 		rc = hold_and_collect(&t, err);
+	if (!rc && insp_interrupted())
+		rc = insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
 	if (!rc)
 		rc = finish(&t, err);
 	take_deinit(&t);

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/own_memory.h"
 #include "base/pool.h"
 #include "base/vec.h"
 #include "target/proc.h"
@@ -86,11 +87,15 @@ static void live_close(struct insp_target *target)
 	target->priv = NULL;
 }
 
-/* When memory runs short on the machine, this process is the one to go, not the target. */
-static void volunteer_for_oom(void)
+/* When memory runs short on the machine, this process is the one to go, not the target; and before
+   that it gives up by itself. */
+static void be_modest(void)
 {
 	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	uint64_t room = insp_usage_room();
 
+	if (room != INSP_UNKNOWN)
+		insp_own_memory_limit(room / 4 * 3);
 	if (fd < 0)
 		return;
 	(void)!write(fd, "1000", 4); /* raising it is allowed to everybody; if not, so be it */
@@ -223,7 +228,7 @@ static int live_open(struct insp_target *target, const char *spec, struct insp_e
 	target->priv = live;
 	fill_target(target, live);
 	if (target->ops == &insp_target_live) /* not inside a debugger: it is not ours to give up */
-		volunteer_for_oom();
+		be_modest();
 	return 0;
 }
 

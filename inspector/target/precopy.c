@@ -223,7 +223,8 @@ static int cover_all(struct insp_precopy *p, const struct insp_regions *regions,
 	return 0;
 }
 
-static int begin(struct insp_precopy *p, struct insp_error *err)
+/* All that can be found out without touching the target. */
+static int check(struct insp_precopy *p, struct insp_error *err)
 {
 	int rc;
 
@@ -236,8 +237,13 @@ static int begin(struct insp_precopy *p, struct insp_error *err)
 		rc = check_memory(p, err);
 	if (!rc)
 		rc = insp_inject_create(p->target, &p->inject, err);
-	if (!rc)
-		rc = cover_all(p, &p->before, err);
+	return rc;
+}
+
+static int begin(struct insp_precopy *p, struct insp_error *err)
+{
+	int rc = cover_all(p, &p->before, err);
+
 	if (rc)
 		return rc;
 	p->watched = insp_pool_array(p->pool, p->before.n + 1, sizeof(*p->watched));
@@ -259,7 +265,7 @@ static int begin(struct insp_precopy *p, struct insp_error *err)
 	return 0;
 }
 
-int insp_precopy_begin(struct insp_target *target, struct insp_precopy **ret, struct insp_error *err)
+static int create(struct insp_target *target, struct insp_precopy **ret, struct insp_error *err)
 {
 	struct insp_precopy *p;
 	int rc = insp_precopy_supported(err);
@@ -274,6 +280,32 @@ int insp_precopy_begin(struct insp_target *target, struct insp_precopy **ret, st
 	p->target = target;
 	p->live = insp_live_of(target);
 	p->uffd = -1;
+	rc = check(p, err);
+	if (rc) {
+		insp_precopy_end(p);
+		return rc;
+	}
+	*ret = p;
+	return 0;
+}
+
+int insp_precopy_check(struct insp_target *target, struct insp_error *err)
+{
+	struct insp_precopy *p;
+	int rc = create(target, &p, err);
+
+	if (!rc)
+		insp_precopy_end(p);
+	return rc;
+}
+
+int insp_precopy_begin(struct insp_target *target, struct insp_precopy **ret, struct insp_error *err)
+{
+	struct insp_precopy *p;
+	int rc = create(target, &p, err);
+
+	if (rc)
+		return rc;
 	rc = begin(p, err);
 	if (rc) {
 		insp_precopy_end(p);

@@ -37,6 +37,9 @@ struct insp_precopy_info {
 /* Can this kernel do it at all? 0, or INSP_E_UNSUPPORTED with the reason. Tried on ourselves. */
 int insp_precopy_supported(struct insp_error *err) insp_must_check;
 
+/* And of this target? INSP_E_UNSUPPORTED with the reason. It is not touched. */
+int insp_precopy_check(struct insp_target *target, struct insp_error *err) insp_must_check;
+
 /* The target must not be stopped. Gives; borrows target until the end. */
 int insp_precopy_begin(struct insp_target *target, struct insp_precopy **ret, struct insp_error *err)
 	insp_must_check;

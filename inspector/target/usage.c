@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/pool.h"
 #include "target/cgroup.h"
@@ -67,6 +68,29 @@ static void read_cgroup(struct insp_live *live, struct insp_pool *pool, struct i
 	usage->cgroup_max = insp_cgroup_max(&group);
 	usage->cgroup_high = insp_cgroup_high(&group);
 	usage->cgroup_swap = insp_cgroup_swap(&group);
+}
+
+uint64_t insp_usage_room(void)
+{
+	struct insp_live self = {.proc_fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+	struct insp_pool *pool = insp_pool_create();
+	struct insp_usage u = {.mem_available = INSP_UNKNOWN};
+	uint64_t room;
+
+	read_machine(&u);
+	room = u.mem_available;
+	if (pool && self.proc_fd >= 0) {
+		read_cgroup(&self, pool, &u);
+		if (u.cgroup_max != INSP_UNKNOWN && u.cgroup_current != INSP_UNKNOWN) {
+			uint64_t left = u.cgroup_max > u.cgroup_current ? u.cgroup_max - u.cgroup_current : 0;
+
+			room = left < room ? left : room;
+		}
+	}
+	if (self.proc_fd >= 0)
+		(void)close(self.proc_fd);
+	insp_pool_destroy(pool);
+	return room;
 }
 
 bool insp_usage_frozen(struct insp_live *live)

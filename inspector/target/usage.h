@@ -24,6 +24,9 @@ int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct i
 /* The same without smaps: cheap. */
 int insp_usage_read_summary(struct insp_target *target, struct insp_pool *pool,
 			    struct insp_usage *usage, struct insp_error *err) insp_must_check;
+/* How much this process may still take: what is available on the machine, and left in its own memory
+   cgroup. INSP_UNKNOWN. */
+uint64_t insp_usage_room(void);
 /*
  * Frozen by its cgroup of version 2: threads stop for a tracer, and make no step for it. (With
  * version 1 they do not even stop.)

@@ -185,8 +185,9 @@ static void victim_heap(uint64_t n)
 
 		for (; written < due; written++) {
 			volatile char *at = heap + next_random() % s->heap_bytes;
+			char same = *at;
 
-			*at = *at; /* written, and the heap stays what it is */
+			*at = same; /* written, and the heap stays what it is */
 		}
 		fork_when_asked();
 		usleep(500);

@@ -100,7 +100,7 @@ for mode in stop live; do
 	check "$WHAT: $mode" ok
 done
 refused fork 'stopped by a signal'
-check "$WHAT: still is" grep -q '^State:.T' "/proc/$PID/status"
+check "$WHAT: still is" until_true grep -q '^State:.T' "/proc/$PID/status"
 kill -CONT "$PID"
 check "$WHAT: works on" alive
 
@@ -141,7 +141,7 @@ no_twin()
 }
 
 ROUNDS=${CAPTURE_KILLS:-15}
-for mode in stop precopy fork live; do
+for mode in ${CAPTURE_MODES:-stop precopy fork live}; do
 	[ $mode != precopy ] || [ "$precopy" = yes ] || { skip "$mode: killed" 'this kernel cannot'; continue; }
 	victim odd busy 20000
 	for ((i = 0; i < 5; i++)); do
@@ -151,7 +151,7 @@ for mode in stop precopy fork live; do
 		check "$mode: of a busy process" ok
 	done
 	check "$mode: nothing went wrong in it" alive
-	victim odd bereft 20000
+	victim odd busy 20000
 	killed=0
 	for ((i = 0; i < ROUNDS; i++)); do
 		"$MEMINSPECT" "${long[@]}" --capture $mode heap summary "$PID" >/dev/null 2>&1 &

@@ -30,12 +30,24 @@ check 'own process' [ "$RC" = 0 ]
 check 'own: it may be inspected' verdict process open yes
 check 'own: its allocator is recognised' verdict process allocator yes
 check 'own: the pause is foretold' verdict process pause 'yes|limited'
+check 'own: auto stops it' verdict process auto yes
+check 'own: and where it may inject, too' verdict process auto_inject yes
+check 'own: auto: the mode and the pause' \
+	json '[.process[] | select(.key | startswith("auto")) | .text] | all(test("takes stop.*about [0-9.]+ (us|ms)"))'
+check 'own: a fork is possible, and the pause of it' json '.process[] | select(.key == "fork") | .verdict == "yes" and (.text | test("about [0-9.]+ (us|ms)"))'
+check 'own: precopy is judged' verdict process precopy 'yes|no'
+check 'own: room for memory' json '.process[] | select(.key == "cgroup") | .text | test("[0-9.]+ [KMGT]iB (left|are available)")'
 check 'own: libc and the program are among the modules' \
 	json '[.modules[].module] | any(test("libc")) and any(test("/mix$"))'
 check 'own: each module says where names come from' \
 	json '[.modules[].debug_info | IN("dwarf", "symtab", "dynsym", "none")] | all'
 mi doctor "$PID" --budget 1us --format json
 check 'own: a budget that is too small is said' verdict process pause limited
+check 'own: with it auto refuses' verdict process auto no
+check 'own: and so does a copy that takes as long' verdict process auto_inject no
+mi doctor "$PID" --budget 1ms --format json
+check 'own: what auto takes and the pause of that way are the same text' \
+	json '(.process[] | select(.key == "pause") | .verdict) == "yes" or ([.process[] | select(.key == "auto_inject") | .verdict][0] | IN("yes", "no"))'
 check 'own: it works on' alive
 # The self-tests stop children of their own: only the victim's threads count.
 if command -v strace >/dev/null; then

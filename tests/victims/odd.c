@@ -5,14 +5,12 @@
  *     odd MODE [N]
  *
  * All answer SIGUSR1 (victim_wait). `busy` ends with status 9 and a word on stderr when
- * something happens that should not: a call that fails, a child that it does not know; `bereft`
- * bears with a call that fails with EINTR.
+ * something happens that should not: a call that fails, a child that it does not know.
  */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
@@ -128,8 +126,6 @@ static void wrong(const char *what)
 	_exit(9);
 }
 
-static bool lenient;
-
 static void *run_epoll(void *arg)
 {
 	int fd = epoll_create1(EPOLL_CLOEXEC);
@@ -137,7 +133,7 @@ static void *run_epoll(void *arg)
 	for (;;) {
 		struct epoll_event event;
 
-		if (epoll_wait(fd, &event, 1, 3) && !(lenient && errno == EINTR))
+		if (epoll_wait(fd, &event, 1, 3))
 			wrong("epoll_wait");
 	}
 	return arg;
@@ -191,20 +187,13 @@ static void do_busy(void)
 	wait_here(NULL);
 }
 
-/* Between a stop and its mending a death of the inspector leaves an EINTR where one is possible. */
-static void do_bereft(void)
-{
-	lenient = true;
-	do_busy();
-}
-
 static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
 	{"plain", do_plain},   {"seccomp", do_seccomp}, {"undumpable", do_undumpable},
 	{"leader", do_leader}, {"vfork", do_vfork},	{"coroutine", do_coroutine},
-	{"busy", do_busy},	{"bereft", do_bereft},
+	{"busy", do_busy},
 };
 
 int main(int argc, char **argv)
