@@ -44,7 +44,8 @@ struct conn {
 };
 
 struct insp_http {
-	struct MHD_Daemon *daemon;
+	struct MHD_Daemon *daemon; /* NULL: not started */
+	int fd;			   /* listens; -1: the daemon's, or closed */
 	struct insp_served *served;
 	size_t nserved;
 	struct insp_studio *studio;
@@ -245,7 +246,7 @@ static struct insp_answer *answer_now(struct insp_http *h, struct insp_served *s
 
 	switch (route->endpoint) {
 	case INSP_AT_INDEX:
-		return insp_index_answer(served, h->served, h->nserved);
+		return insp_index_answer(served);
 	case INSP_AT_CMDLINE:
 		return insp_cmdline_answer(served);
 	case INSP_AT_STATE:
@@ -542,8 +543,14 @@ static struct MHD_Daemon *start_daemon(struct insp_http *h, int fd)
 	return daemon;
 }
 
-static void http_free(struct insp_http *h)
+void insp_http_close(struct insp_http *h)
 {
+	if (!h)
+		return;
+	if (h->daemon)
+		MHD_stop_daemon(h->daemon);
+	if (h->fd >= 0)
+		(void)close(h->fd);
 	if (h->token)
 		explicit_bzero(h->token, strlen(h->token));
 	if (h->key)
@@ -555,43 +562,45 @@ static void http_free(struct insp_http *h)
 	free(h);
 }
 
-int insp_http_start(struct insp_served *served, size_t nserved, struct insp_studio *studio,
-		    const struct insp_serve_config *config, char *ret_url, size_t size_bytes,
-		    struct insp_http **ret, struct insp_error *err)
+int insp_http_open(const struct insp_serve_config *config, char *ret_url, size_t size_bytes,
+		   struct insp_http **ret, struct insp_error *err)
 {
 	struct insp_http *h = calloc(1, sizeof(*h));
 	struct insp_listen where = {0};
-	int fd = -1, rc;
+	int rc;
 
 	if (!h)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	pthread_mutex_init(&h->lock, NULL);
-	h->served = served;
-	h->nserved = nserved;
-	h->studio = studio;
+	h->fd = -1;
 	h->config = config;
 	h->rates.per_second = (double)config->rate;
 	h->rates.burst = (double)config->rate * BURST_SECONDS;
 	rc = insp_listen_parse(config->listen, &where, err);
+	h->loopback = where.loopback;
 	if (!rc)
 		rc = check_config(h, &where, err);
 	if (!rc)
-		rc = open_socket(&where, config->listen, config->tls_cert != NULL, ret_url, size_bytes, &fd, err);
-	h->loopback = where.loopback;
-	if (!rc) {
-		h->daemon = start_daemon(h, fd);
-		if (!h->daemon) {
-			(void)close(fd);
-			rc = insp_fail(err, INSP_E_IO, config->tls_cert
-				       ? "the server does not start: do certificate and key fit together?"
-				       : "the server does not start");
-		}
-	}
-	if (rc) {
-		http_free(h);
-		return rc;
-	}
-	*ret = h;
+		rc = open_socket(&where, config->listen, config->tls_cert != NULL, ret_url, size_bytes, &h->fd,
+				 err);
+	if (rc)
+		insp_http_close(h);
+	else
+		*ret = h;
+	return rc;
+}
+
+int insp_http_start(struct insp_http *h, struct insp_served *served, size_t nserved,
+		    struct insp_studio *studio, struct insp_error *err)
+{
+	h->served = served;
+	h->nserved = nserved;
+	h->studio = studio;
+	h->daemon = start_daemon(h, h->fd);
+	if (!h->daemon)
+		return insp_fail(err, INSP_E_IO, h->cert ? "the server does not start: do certificate and key fit together?"
+							 : "the server does not start");
+	h->fd = -1; /* the daemon's */
 	return 0;
 }
 
@@ -603,10 +612,3 @@ void insp_http_quiesce(struct insp_http *h)
 		(void)close(fd);
 }
 
-void insp_http_stop(struct insp_http *h)
-{
-	if (!h)
-		return;
-	MHD_stop_daemon(h->daemon);
-	http_free(h);
-}

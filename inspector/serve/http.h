@@ -20,14 +20,16 @@ struct insp_http_counts {
 	uint64_t connections, evicted;
 };
 
-/* Listens and answers from now on. Borrows all. ret_url: where, for people; fills size_bytes. */
-int insp_http_start(struct insp_served *served, size_t nserved, struct insp_studio *studio,
-		    const struct insp_serve_config *config, char *ret_url, size_t size_bytes,
-		    struct insp_http **ret, struct insp_error *err) insp_must_check;
+/* Checks what was configured, and listens. ret_url: where, for people; fills size_bytes. Borrows config. */
+int insp_http_open(const struct insp_serve_config *config, char *ret_url, size_t size_bytes,
+		   struct insp_http **ret, struct insp_error *err) insp_must_check;
+/* Answers from now on. Borrows all. */
+int insp_http_start(struct insp_http *http, struct insp_served *served, size_t nserved,
+		    struct insp_studio *studio, struct insp_error *err) insp_must_check;
 /* No new connections. */
 void insp_http_quiesce(struct insp_http *http);
 /* Behind insp_studio_stop: whoever is set aside has an answer by then. Accepts NULL. */
-void insp_http_stop(struct insp_http *http);
+void insp_http_close(struct insp_http *http);
 /* Closes who takes too long. Call it a few times a second. */
 void insp_http_tick(struct insp_http *http);
 

@@ -2,6 +2,7 @@
 #include "serve/index.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ static const char head[] =
 	"<style>body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em}\n"
 	"td{padding:.1em 1.5em .1em 0;vertical-align:top}.d{color:#666}</style></head><body>\n";
 
-struct insp_answer *insp_index_answer(struct insp_served *served, struct insp_served *all, size_t nall)
+struct insp_answer *insp_index_answer(struct insp_served *served)
 {
 	struct insp_answer *a = insp_answer_create(200, INSP_TYPE_HTML);
 	struct insp_served_state state;
@@ -43,10 +44,11 @@ struct insp_answer *insp_index_answer(struct insp_served *served, struct insp_se
 		     "</table>\n<p><a href=\"goroutine?debug=2\">full stacks of all threads</a></p>\n"
 		     "<p class=\"d\">?seconds=N: what changed in N seconds; ?debug=1: text; heap?gc=1: not a picture "
 		     "that was taken before.</p>\n");
-	if (nall > 1) {
+	if (served->nall > 1) {
 		insp_str_add(&a->body, "<p>Targets:");
-		for (size_t i = 0; i < nall; i++)
-			insp_str_addf(&a->body, " <a href=\"/t/%s/debug/pprof/\">%s</a>", all[i].label, all[i].label);
+		for (size_t i = 0; i < served->nall; i++)
+			insp_str_addf(&a->body, " <a href=\"/t/%s/debug/pprof/\">%s</a>", served->all[i].label,
+				      served->all[i].label);
 		insp_str_add(&a->body, "</p>\n");
 	}
 	insp_str_add(&a->body, "</body></html>\n");
@@ -87,12 +89,60 @@ struct insp_answer *insp_cmdline_answer(struct insp_served *served)
 	return a;
 }
 
+static void put_number(struct insp_str *s, const char *before, uint64_t v)
+{
+	if (v == INSP_UNKNOWN)
+		insp_str_addf(s, "%snull", before);
+	else
+		insp_str_addf(s, "%s%" PRIu64, before, v);
+}
+
+static void put_json_text(struct insp_str *s, const char *text)
+{
+	insp_str_addc(s, '"');
+	for (; *text; text++)
+		if (*text == '"' || *text == '\\' || (unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			insp_str_addf(s, "\\u%04x", (unsigned char)*text);
+		else
+			insp_str_addc(s, *text);
+	insp_str_addc(s, '"');
+}
+
 struct insp_answer *insp_state_answer(struct insp_served *served)
 {
 	struct insp_answer *a = insp_answer_create(200, "application/json");
+	struct insp_served_state state;
+	const struct insp_trend *t = &state.trend;
+	bool walked;
+	struct insp_str *s;
 
-	(void)served;
-	if (a)
-		insp_str_add(&a->body, "{}\n");
+	if (!a)
+		return NULL;
+	s = &a->body;
+	insp_served_read(served, &state);
+	walked = state.up && state.walk.at_ns;
+	if (!state.up)
+		state.sample = (struct insp_sample){INSP_UNKNOWN, .rss = INSP_UNKNOWN, .pss = INSP_UNKNOWN,
+						    .threads = INSP_UNKNOWN, .limit = INSP_UNKNOWN};
+	insp_str_addf(s, "{\"up\":%s,\"pid\":%d,\"why\":", state.up ? "true" : "false", state.pid);
+	put_json_text(s, state.why);
+	put_number(s, ",\"rss\":", state.sample.rss);
+	put_number(s, ",\"pss\":", state.sample.pss);
+	put_number(s, ",\"threads\":", state.sample.threads);
+	put_number(s, ",\"limit\":", state.sample.limit);
+	put_number(s, ",\"in_use\":", walked ? state.walk.in_use : INSP_UNKNOWN);
+	put_number(s, ",\"free\":", walked ? state.walk.free : INSP_UNKNOWN);
+	insp_str_add(s, ",\"trend\":[");
+	for (size_t i = 0; i < t->n; i++) {
+		const struct insp_trend_point *p =
+			&t->points[(t->next + INSP_TREND_POINTS - t->n + i) % INSP_TREND_POINTS];
+
+		put_number(s, i ? ",[" : "[", p->at_ns / 1000000);
+		put_number(s, ",", p->rss);
+		put_number(s, ",", p->in_use);
+		put_number(s, ",", p->free);
+		insp_str_addc(s, ']');
+	}
+	insp_str_add(s, "]}\n");
 	return a;
 }

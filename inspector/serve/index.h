@@ -9,7 +9,7 @@
 #include "serve/served.h"
 
 /* Each gives; NULL when memory is short. */
-struct insp_answer *insp_index_answer(struct insp_served *served, struct insp_served *all, size_t nall);
+struct insp_answer *insp_index_answer(struct insp_served *served);
 struct insp_answer *insp_cmdline_answer(struct insp_served *served);
 struct insp_answer *insp_state_answer(struct insp_served *served);
 

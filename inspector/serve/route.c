@@ -54,7 +54,8 @@ bool insp_label_valid(const char *label)
 {
 	size_t n = strspn(label, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.");
 
-	return n && !label[n] && n < INSP_LABEL_MAX;
+	/* "." and ".." mean something else in a path. */
+	return n && !label[n] && n < INSP_LABEL_MAX && label[0] != '.' && label[0] != '-';
 }
 
 static bool take_label(const char *label, size_t n, struct insp_route *ret)

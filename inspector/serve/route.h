@@ -64,7 +64,7 @@ const char *insp_endpoint_name(enum insp_endpoint endpoint);
 /* What the index says about it; NULL: not listed there. */
 const char *insp_endpoint_about(enum insp_endpoint endpoint);
 
-/* May this be a label: letters, digits, '_', '-', '.', not empty and not too long? */
+/* May this be a label: letters, digits, '_', and behind the first of these '-' and '.'; not too long? */
 bool insp_label_valid(const char *label);
 
 #endif

@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -11,6 +12,7 @@
 #include "serve/http.h"
 #include "serve/served.h"
 #include "serve/studio.h"
+#include "target/target.h"
 
 #define TICK_MS	    100
 #define TARGETS_MAX 64
@@ -35,6 +37,8 @@ static int init_targets(struct serve *s, const struct insp_serve_config *config,
 
 		if (rc)
 			return rc;
+		one->all = s->served;
+		one->nall = config->ntargets;
 		for (size_t i = 0; i < s->nserved; i++)
 			if (strcmp(s->served[i].label, one->label) == 0)
 				return insp_fail(err, INSP_E_USAGE,
@@ -44,16 +48,36 @@ static int init_targets(struct serve *s, const struct insp_serve_config *config,
 	return 0;
 }
 
+/* What cannot be looked at is told at once, and not to each client. */
+static int may_look(const struct insp_served *served, struct insp_error *err)
+{
+	struct insp_target *target;
+	char pid[16];
+	int rc;
+
+	snprintf(pid, sizeof(pid), "%d", served->state.pid);
+	rc = insp_target_open(pid, &target, err);
+	if (!rc)
+		insp_target_close(target);
+	return rc;
+}
+
 /* A number that is no process, or one that may not be looked at, is an error at once; a name may come. */
 static int first_look(struct serve *s, struct insp_error *err)
 {
+	int rc;
+
 	for (size_t i = 0; i < s->nserved; i++) {
 		struct insp_served *one = &s->served[i];
 
-		insp_served_follow(one);
-		if (one->target)
+		insp_served_sample(one);
+		if (one->state.up) {
+			rc = may_look(one, err);
+			if (rc)
+				return rc;
 			continue;
-		if (!one->by_name)
+		}
+		if (!one->follow.by_name)
 			return insp_fail(err, INSP_E_GONE, "%s", one->state.why);
 		insp_log(INSP_LOG_WARN, "%s: %s: waiting for it", one->label, one->state.why);
 	}
@@ -65,6 +89,8 @@ static void until_interrupted(struct serve *s)
 	while (!insp_interrupted()) {
 		struct timespec pause = {0, TICK_MS * 1000000};
 
+		for (size_t i = 0; i < s->nserved; i++)
+			insp_served_sample(&s->served[i]);
 		insp_http_tick(s->http);
 		insp_studio_tick(s->studio);
 		(void)nanosleep(&pause, NULL); /* a signal ends it early */
@@ -79,13 +105,15 @@ int insp_serve_run(const struct insp_serve_config *config, struct insp_error *er
 
 	/* Threads of ours allocate little and free it soon: one arena keeps our own memory flat. */
 	(void)mallopt(M_ARENA_MAX, 1);
-	rc = init_targets(&s, config, err);
+	rc = insp_http_open(config, url, sizeof(url), &s.http, err);
+	if (!rc)
+		rc = init_targets(&s, config, err);
 	if (!rc)
 		rc = first_look(&s, err);
 	if (!rc)
 		rc = insp_studio_start(s.served, s.nserved, config, &s.studio, err);
 	if (!rc)
-		rc = insp_http_start(s.served, s.nserved, s.studio, config, url, sizeof(url), &s.http, err);
+		rc = insp_http_start(s.http, s.served, s.nserved, s.studio, err);
 	if (!rc) {
 		config->ready(config->ready_ctx, url, NULL);
 		until_interrupted(&s);
@@ -93,7 +121,7 @@ int insp_serve_run(const struct insp_serve_config *config, struct insp_error *er
 	}
 	if (s.studio)
 		insp_studio_stop(s.studio);
-	insp_http_stop(s.http);
+	insp_http_close(s.http);
 	insp_studio_destroy(s.studio);
 	while (s.nserved)
 		insp_served_deinit(&s.served[--s.nserved]);

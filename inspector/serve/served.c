@@ -12,16 +12,12 @@
 #include "target/target.h"
 
 #define BUDGET_FULL_NS	1e9 /* of standstill, at the start and after a long rest */
-#define LOOK_FIRST_NS	UINT64_C(500000000)
-#define LOOK_LAST_NS	UINT64_C(5000000000)
+#define LOOK_FIRST_NS	UINT64_C(1000000000) /* from one look to the next */
+#define LOOK_LAST_NS	UINT64_C(8000000000) /* when it has been away for long: a look costs a walk through /proc */
+#define LATE_NS		UINT64_C(100000000)
 
 const double insp_stop_bounds_s[INSP_STOP_BOUNDS] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
 						     0.1,   0.25,   0.5,   1,	 2.5};
-
-static bool is_number(const char *s)
-{
-	return *s && !s[strspn(s, "0123456789")];
-}
 
 /* A label that nobody gave is made of the name. */
 static void label_of(const char *spec, char *ret)
@@ -30,9 +26,9 @@ static void label_of(const char *spec, char *ret)
 	size_t n = 0;
 
 	for (const char *p = slash && slash[1] ? slash + 1 : spec; *p && n + 1 < INSP_LABEL_MAX; p++) {
-		char one[2] = {*p, '\0'};
+		char part[3] = {n ? '_' : *p, n ? *p : '\0'};
 
-		ret[n++] = insp_label_valid(one) ? *p : '_';
+		ret[n++] = insp_label_valid(part) ? *p : '_';
 	}
 	ret[n] = '\0';
 }
@@ -53,12 +49,12 @@ int insp_served_init(struct insp_served *s, const char *words, const struct insp
 	}
 	if (!insp_label_valid(s->label))
 		return insp_fail(err, INSP_E_USAGE,
-				 "target '%s': a label has letters, digits, '_', '-' and '.', 63 at most", words);
-	s->by_name = !is_number(s->spec);
+				 "target '%s': a label has letters, digits, '_', and behind these '-' and '.', 63 at most", words);
+	insp_follow_init(&s->follow, s->spec);
 	s->budget_ns = BUDGET_FULL_NS;
 	s->budget_at_ns = insp_now_ns();
 	s->wait_ns = LOOK_FIRST_NS;
-	s->state.walk = (struct insp_walk_figures){.leaked = INSP_UNKNOWN, .releasable = INSP_UNKNOWN};
+	snprintf(s->state.why, sizeof(s->state.why), "nobody has looked for it yet");
 	pthread_mutex_init(&s->lock, NULL);
 	return 0;
 }
@@ -66,8 +62,7 @@ int insp_served_init(struct insp_served *s, const char *words, const struct insp
 void insp_served_deinit(struct insp_served *s)
 {
 	insp_served_drop(s);
-	insp_target_close(s->target);
-	s->target = NULL;
+	insp_follow_deinit(&s->follow);
 	pthread_mutex_destroy(&s->lock);
 }
 
@@ -93,83 +88,71 @@ void insp_served_drop(struct insp_served *s)
 
 /* ---- there or not */
 
-static void set_down(struct insp_served *s, const char *why)
+static void trend_add(struct insp_trend *t, const struct insp_served_state *state)
 {
-	bool was_up;
-
-	insp_served_drop(s);
-	insp_target_close(s->target);
-	s->target = NULL;
-	pthread_mutex_lock(&s->lock);
-	was_up = s->state.up;
-	s->state.up = false;
-	snprintf(s->state.why, sizeof(s->state.why), "%s", why);
-	pthread_mutex_unlock(&s->lock);
-	if (was_up)
-		insp_log(INSP_LOG_INFO, "%s: %s", s->label, why);
-	s->wait_ns = LOOK_FIRST_NS;
-	s->tried_ns = insp_now_ns();
+	t->points[t->next] = (struct insp_trend_point){
+		.at_ns = insp_wallclock_ns(),
+		.rss = state->up ? state->sample.rss : INSP_UNKNOWN,
+		.in_use = state->up && state->walk.at_ns ? state->walk.in_use : INSP_UNKNOWN,
+		.free = state->up && state->walk.at_ns ? state->walk.free : INSP_UNKNOWN,
+	};
+	t->next = (t->next + 1) % INSP_TREND_POINTS;
+	t->n += t->n < INSP_TREND_POINTS;
 }
 
-static void set_up(struct insp_served *s, struct insp_target *target)
+/* Another process than before. Under the lock. */
+static void begin_process(struct insp_served *s)
 {
-	struct insp_target_info info = {0};
-	struct insp_pool *pool = insp_pool_create();
+	struct insp_served_state *state = &s->state;
 
-	if (pool && target->ops->info)
-		target->ops->info(target, pool, &info);
-	s->target = target;
-	s->hooked = -1;
-	s->grown_ns = s->walked_ns = 0;
-	pthread_mutex_lock(&s->lock);
-	s->state.up = true;
-	s->state.pid = target->pid;
-	s->state.why[0] = '\0';
-	s->state.starts++;
-	s->state.started_ns = info.started_at_ns;
-	s->state.growing = 0;
-	s->state.walk = (struct insp_walk_figures){.leaked = INSP_UNKNOWN, .releasable = INSP_UNKNOWN};
-	pthread_mutex_unlock(&s->lock);
-	insp_log(INSP_LOG_INFO, "%s: process %d", s->label, target->pid);
-	insp_pool_destroy(pool);
+	state->starts++;
+	state->pid = s->follow.pid;
+	state->growing = 0;
+	memset(&state->walk, 0, sizeof(state->walk));
 }
 
-static bool ended(const struct insp_served *s)
+static double share_of_limit(const struct insp_sample *sample)
 {
-	return s->target->ops->gone && s->target->ops->gone(s->target);
+	uint64_t used = insp_sample_used(sample);
+
+	return used == INSP_UNKNOWN || sample->limit == INSP_UNKNOWN || !sample->limit
+		       ? -1
+		       : (double)used / (double)sample->limit;
 }
 
-void insp_served_follow(struct insp_served *s)
+void insp_served_sample(struct insp_served *s)
 {
-	struct insp_target *target;
+	struct insp_served_state *state = &s->state;
+	struct insp_sample sample;
 	struct insp_error err = {0};
-	uint64_t now = insp_now_ns(), wait_ns;
+	uint64_t now = insp_now_ns();
+	unsigned before = s->follow.generation;
+	bool was_up = state->up;
 	int rc;
 
-	if (s->target && ended(s)) {
-		char why[96];
-
-		snprintf(why, sizeof(why), "process %d has ended%s", s->target->pid,
-			 s->by_name ? ": waiting for the next of that name" : "");
-		set_down(s, why);
-	}
-	/* The number of a process that ended means nothing any more. */
-	if (s->target || (s->state.starts && !s->by_name) ||
-	    (s->tried_ns && now - s->tried_ns < s->wait_ns))
+	if (now < s->look_ns)
 		return;
-	s->tried_ns = now;
-	rc = insp_target_open(s->spec, &target, &err);
-	if (!rc && target->pid && target->ops->stop) {
-		set_up(s, target);
-		return;
-	}
+	rc = insp_follow_read(&s->follow, &sample, &err);
+	pthread_mutex_lock(&s->lock);
+	if (!rc && (s->follow.generation != before || !state->starts))
+		begin_process(s);
+	state->up = !rc;
 	if (!rc) {
-		insp_target_close(target);
-		(void)insp_fail(&err, INSP_E_USAGE, "'%s' is no running process", s->spec);
+		state->sample = sample;
+		state->limit_share = share_of_limit(&sample);
 	}
-	wait_ns = s->wait_ns * 2 > LOOK_LAST_NS ? LOOK_LAST_NS : s->wait_ns * 2;
-	set_down(s, err.msg);
-	s->wait_ns = wait_ns;
+	snprintf(state->why, sizeof(state->why), "%.255s", rc ? err.msg : "");
+	if (now >= s->trend_ns) {
+		trend_add(&state->trend, state);
+		s->trend_ns = now + INSP_TREND_EVERY_NS;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (was_up && rc)
+		insp_log(INSP_LOG_INFO, "%s: %s", s->label, err.msg);
+	else if (!rc && (s->follow.generation != before || !was_up))
+		insp_log(INSP_LOG_INFO, "%s: process %d", s->label, s->follow.pid);
+	s->wait_ns = !rc || was_up ? LOOK_FIRST_NS : s->wait_ns * 2 > LOOK_LAST_NS ? LOOK_LAST_NS : s->wait_ns * 2;
+	s->look_ns = insp_now_ns() + s->wait_ns;
 }
 
 /* ---- budget */
@@ -200,26 +183,34 @@ static void count_stop(struct insp_served *s, uint64_t stopped_ns)
 
 /* ---- a picture */
 
-/* The process anew: it may have become another program by exec since. */
-static int reopen(struct insp_served *s, struct insp_target **ret, struct insp_error *err)
+/* By its number, which may be another's by now: that one was started after it was last seen. */
+static int open_target(const struct insp_served_state *state, struct insp_target **ret, struct insp_error *err)
 {
+	struct insp_target_info info = {0};
+	struct insp_pool *pool = insp_pool_create();
 	char pid[16];
 	int rc;
 
-	snprintf(pid, sizeof(pid), "%d", s->target->pid);
+	if (!pool)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	snprintf(pid, sizeof(pid), "%d", state->pid);
 	rc = insp_target_open(pid, ret, err);
-	if (!rc && ended(s)) { /* then that number may be another's */
+	if (!rc && (*ret)->ops->info)
+		(*ret)->ops->info(*ret, pool, &info);
+	if (!rc && info.started_at_ns > state->sample.at_ns + LATE_NS) {
 		insp_target_close(*ret);
 		rc = insp_fail(err, INSP_E_GONE, "process %s has ended", pid);
 	}
+	insp_pool_destroy(pool);
 	return rc;
 }
 
-static int take(struct insp_served *s, unsigned needs, struct insp_error *err)
+static int take(struct insp_served *s, const struct insp_served_state *state, unsigned needs,
+		struct insp_error *err)
 {
 	struct insp_take_options options = s->config->take;
 	struct insp_picture picture = {0};
-	int rc = reopen(s, &picture.target, err);
+	int rc = open_target(state, &picture.target, err);
 
 	if (rc)
 		return rc;
@@ -251,11 +242,19 @@ int insp_served_picture(struct insp_served *s, unsigned needs, uint64_t since_ns
 {
 	struct insp_picture *p = &s->picture;
 	unsigned stops = needs & ~(unsigned)(INSP_NEED_SYMBOLS | INSP_NEED_BYTES);
+	struct insp_served_state state;
 	int rc = 0;
 
-	insp_served_follow(s);
-	if (!s->target)
-		return insp_fail(err, INSP_E_GONE, "%s", s->state.why);
+	insp_served_read(s, &state);
+	if (!state.up || state.starts != s->start)
+		insp_served_drop(s);
+	if (!state.up)
+		return insp_fail(err, INSP_E_GONE, "%s", state.why);
+	if (state.starts != s->start) {
+		s->hooked = -1;
+		s->walked_ns = s->grown_ns = 0;
+		s->start = state.starts;
+	}
 	refill(s);
 	if (!p->snapshot || p->taken_ns < since_ns || stops & ~p->snapshot->has) {
 		if (stops && s->budget_ns <= 0) {
@@ -264,31 +263,28 @@ int insp_served_picture(struct insp_served *s, unsigned needs, uint64_t since_ns
 					 "'%s' has stood still for its share of time (--pause-budget)",
 					 s->label);
 		}
-		rc = take(s, needs, err);
+		rc = take(s, &state, needs, err);
 	}
 	if (!rc && needs & INSP_NEED_SYMBOLS && !p->symbols)
 		rc = insp_symbols_create(p->target, &p->snapshot->regions, &p->snapshot->modules,
 					 &p->symbols, err);
-	if (rc == INSP_E_GONE || (rc && ended(s)))
-		insp_served_follow(s);
 	return rc;
 }
 
-void insp_served_walked(struct insp_served *s, const struct insp_walk_figures *figures)
+void insp_served_walked(struct insp_served *s, const struct insp_walkstat *walk)
 {
 	uint64_t now = insp_now_ns();
-	bool counts = !s->grown_ns || now - s->grown_ns + 1000000000 >= s->config->walk_every_ns;
-	bool grew = s->grown_ns && figures->inuse >= s->grown_from;
+	bool counts = !s->grown_ns || now - s->grown_ns + LATE_NS >= s->config->walk_every_ns;
 
 	s->walked_ns = now;
 	pthread_mutex_lock(&s->lock);
-	s->state.walk = *figures;
+	s->state.walk = *walk;
 	s->state.scans++;
 	if (counts && s->grown_ns)
-		s->state.growing = grew ? s->state.growing + 1 : 0;
+		s->state.growing = walk->in_use >= s->grown_from ? s->state.growing + 1 : 0;
 	pthread_mutex_unlock(&s->lock);
 	if (counts) {
 		s->grown_ns = now;
-		s->grown_from = figures->inuse;
+		s->grown_from = walk->in_use;
 	}
 }

@@ -19,6 +19,8 @@
 #include "serve/serve.h"
 #include "snapshot/snapshot.h"
 #include "symbol/symbols.h"
+#include "watch/follow.h"
+#include "watch/walkstat.h"
 
 /* A snapshot and what belongs to it. Of the studio's thread alone. */
 struct insp_picture {
@@ -28,12 +30,18 @@ struct insp_picture {
 	uint64_t taken_ns;		/* CLOCK_MONOTONIC, when it was finished */
 };
 
-/* Figures of a walk of the heap, in bytes but for objects. INSP_UNKNOWN where not known. */
-struct insp_walk_figures {
-	uint64_t at_ns;	      /* CLOCK_REALTIME; 0: none yet */
-	uint64_t inuse, unused, system, mmapped, objects;
-	uint64_t releasable;  /* what malloc_trim would give back */
-	uint64_t leaked;
+/* What is kept of the past: an hour, a point every ten seconds. */
+#define INSP_TREND_POINTS   360
+#define INSP_TREND_EVERY_NS UINT64_C(10000000000)
+
+struct insp_trend_point {
+	uint64_t at_ns; /* CLOCK_REALTIME */
+	uint64_t rss, in_use, free; /* bytes; INSP_UNKNOWN: not known (the process was away, no walk yet) */
+};
+
+struct insp_trend {
+	struct insp_trend_point points[INSP_TREND_POINTS];
+	size_t n, next; /* a ring once it is full */
 };
 
 /* How long stops were: counts below each bound, the rest in the last. */
@@ -45,25 +53,32 @@ struct insp_served_state {
 	bool up;
 	int pid;
 	char why[256];		/* why not */
-	uint64_t started_ns;	/* CLOCK_REALTIME, of the process; 0 unknown */
-	uint64_t starts;	/* processes followed so far */
+	unsigned starts;	/* processes followed so far */
+	struct insp_sample sample; /* the last one, while up */
+	double limit_share;	/* used of the limit; negative: not known */
 	uint64_t stops[INSP_STOP_BOUNDS + 1], nstops, stopped_ns;
 	uint64_t scans, scans_failed, growing;
 	uint64_t walk_asked_ns; /* CLOCK_MONOTONIC: somebody looked at the figures */
-	struct insp_walk_figures walk;
+	struct insp_walkstat walk; /* at_ns 0: none yet */
+	struct insp_trend trend;
 };
 
 struct insp_served {
 	char label[INSP_LABEL_MAX];
 	const char *spec;	/* borrowed */
-	bool by_name;
 	const struct insp_serve_config *config;
+	const struct insp_served *all; /* it and the others, in order */
+	size_t nall;
+
+	/* of the thread that calls insp_served_sample */
+	struct insp_follow follow;
+	uint64_t look_ns, wait_ns;  /* CLOCK_MONOTONIC of the next look; how long when it is not there */
+	uint64_t trend_ns;
 
 	/* of the studio's thread */
 	struct insp_picture picture;
-	struct insp_target *target; /* the process as it was found; NULL: none */
+	unsigned start;		    /* which process it was last time */
 	int hooked;		    /* has it the hook: 1, 0, -1 not known */
-	uint64_t tried_ns, wait_ns; /* of looking for it */
 	double budget_ns;
 	uint64_t budget_at_ns;
 	uint64_t walked_ns, grown_ns, grown_from; /* CLOCK_MONOTONIC; in-use bytes then */
@@ -77,11 +92,11 @@ int insp_served_init(struct insp_served *served, const char *words, const struct
 		     struct insp_error *err) insp_must_check;
 void insp_served_deinit(struct insp_served *served);
 
-/* Looks whether it is there, and for it when not; call it now and then. */
-void insp_served_follow(struct insp_served *served);
+/* Looks after the process: its gauges, once a second, or whether it is there again. Call it often. */
+void insp_served_sample(struct insp_served *served);
 
 /*
- * Makes sure that its picture has `needs` (enum insp_need) and is not older than since_ns. A stop costs
+ * For the studio's thread. Makes sure that its picture has `needs` (enum insp_need) and is not older than since_ns. A stop costs
  * budget. INSP_E_GONE: not there now. INSP_E_BUDGET: it has stood still enough; *ret_wait_ns until it
  * may again.
  */
@@ -93,6 +108,6 @@ void insp_served_drop(struct insp_served *served);
 /* A copy of what is known. */
 void insp_served_read(struct insp_served *served, struct insp_served_state *ret);
 /* Puts the figures of a walk into the state, and counts whether it grew. */
-void insp_served_walked(struct insp_served *served, const struct insp_walk_figures *figures);
+void insp_served_walked(struct insp_served *served, const struct insp_walkstat *walk);
 
 #endif

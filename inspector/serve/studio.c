@@ -43,7 +43,7 @@ struct job {
 	/* of profiles over some seconds */
 	struct insp_profile_merger *merger; /* NULL: not begun */
 	uint64_t begun_ns, end_ns;
-	uint64_t start;			    /* which of the processes followed it was */
+	unsigned start;			    /* which of the processes followed it was */
 	struct insp_cpu_book *cpu;
 };
 
@@ -52,6 +52,7 @@ struct kept {
 	struct insp_route route;
 	struct insp_answer *answer;
 	uint64_t made_ns;
+	unsigned start; /* of which process */
 };
 
 struct insp_studio {
@@ -126,7 +127,7 @@ static void keep(struct insp_studio *s, struct insp_served *served, const struct
 			break;
 		forget(s, oldest);
 	}
-	*k = (struct kept){served, *route, insp_answer_ref(answer), insp_now_ns()};
+	*k = (struct kept){served, *route, insp_answer_ref(answer), insp_now_ns(), served->start};
 	s->kept_bytes += answer->body.len;
 }
 
@@ -145,7 +146,7 @@ static void forget_old(struct insp_studio *s)
 	uint64_t now = insp_now_ns();
 
 	for (size_t i = 0; i < KEPT_MAX; i++)
-		if (s->kept[i].answer && (now - s->kept[i].made_ns > STALE_NS || !s->kept[i].served->target))
+		if (s->kept[i].answer && (now - s->kept[i].made_ns > STALE_NS || s->kept[i].start != s->kept[i].served->start))
 			forget(s, &s->kept[i]);
 }
 
@@ -447,8 +448,8 @@ static void work_delta(struct insp_studio *s, struct job *job)
 	}
 	if (first) {
 		job->begun_ns = insp_now_ns();
-		job->start = job->served->state.starts;
-	} else if (job->start != job->served->state.starts) {
+		job->start = job->served->start;
+	} else if (job->start != job->served->start) {
 		(void)insp_fail(&err, INSP_E_GONE, "the process was started anew meanwhile");
 	}
 	if (!err.code)
@@ -514,22 +515,28 @@ static bool wants_walk(const struct insp_studio *s, struct insp_served *served)
 	struct insp_served_state state;
 	uint64_t now = insp_now_ns();
 
-	if (!served->target || (served->walked_ns && now - served->walked_ns < s->config->walk_every_ns))
-		return false;
 	insp_served_read(served, &state);
-	return !served->walked_ns ||
-	       (state.walk_asked_ns && now - state.walk_asked_ns < LOOKED_AT * s->config->walk_every_ns);
+	if (!state.up)
+		return false;
+	if (state.starts != served->start || !served->walked_ns)
+		return true;
+	return now - served->walked_ns >= s->config->walk_every_ns && state.walk_asked_ns &&
+	       now - state.walk_asked_ns < LOOKED_AT * s->config->walk_every_ns;
 }
 
 static void walk(struct insp_studio *s, struct insp_served *served)
 {
 	struct insp_error err = {0};
 	uint64_t wait_ns = 0, since = insp_now_ns() - s->config->min_interval_ns;
-	int rc = insp_served_picture(served, INSP_WALK_NEEDS | (served->hooked < 0 ? INSP_NEED_SITES : 0), since,
-				     &wait_ns, &err);
+	unsigned needs = INSP_WALKSTAT_NEEDS | (served->hooked < 0 ? INSP_NEED_SITES : 0) |
+			 (s->config->leaks ? INSP_NEED_POINTERS | INSP_NEED_STACKS : 0);
+	struct insp_walkstat stat;
+	int rc = insp_served_picture(served, needs, since, &wait_ns, &err);
 
 	if (!rc)
-		rc = insp_studio_walk(served, &err);
+		rc = insp_walkstat_make(served->picture.snapshot, s->config->leaks, &stat, &err);
+	if (!rc)
+		insp_served_walked(served, &stat);
 	/* When it may not be stopped now, it is tried again soon; when it cannot be walked, in its time. */
 	if (rc == INSP_E_BUDGET && wait_ns)
 		served->walked_ns = insp_now_ns() - s->config->walk_every_ns + wait_ns;
@@ -571,7 +578,6 @@ static void chores(struct insp_studio *s)
 	for (size_t i = 0; i < s->nserved; i++) {
 		struct insp_served *served = &s->served[i];
 
-		insp_served_follow(served);
 		if (wants_walk(s, served))
 			walk(s, served);
 		if (served->picture.snapshot && now > served->picture.taken_ns + s->config->min_interval_ns)

@@ -51,8 +51,5 @@ struct insp_answer *insp_studio_answer(struct insp_served *served, const struct 
 /* A finished profile as an answer. */
 struct insp_answer *insp_studio_profile(const struct insp_profile *profile, const struct insp_route *route,
 					struct insp_error *err);
-/* Figures for /metrics out of the picture. */
-int insp_studio_walk(struct insp_served *served, struct insp_error *err) insp_must_check;
-#define INSP_WALK_NEEDS (INSP_NEED_CHUNKS | INSP_NEED_USAGE)
 
 #endif

@@ -3,11 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "analysis/census.h"
-#include "analysis/leaks.h"
-#include "analysis/trim.h"
 #include "base/fmt.h"
-#include "model/usage.h"
 #include "serve/page.h"
 #include "serve/profiles.h"
 #include "serve/run_command.h"
@@ -16,7 +12,8 @@
 #define SYMBOLS_MAX 4096 /* addresses in one question */
 
 /* A flame graph carries its style and script with it, and its data as JSON that no text can leave. */
-static const char page_policy[] = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+static const char page_policy[] = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+				  "frame-ancestors 'self'";
 
 static bool is_threads_text(const struct insp_route *r)
 {
@@ -164,46 +161,4 @@ struct insp_answer *insp_studio_answer(struct insp_served *served, const struct 
 		return out_of_memory(err);
 	}
 	return a;
-}
-
-/* ---- a walk's figures */
-
-static uint64_t leaked(const struct insp_snapshot *snap)
-{
-	struct insp_graph *graph = NULL;
-	struct insp_leaks *leaks = NULL;
-	uint64_t bytes = INSP_UNKNOWN;
-
-	if (!insp_graph_create(snap, 0, &graph, NULL) && !insp_leaks_create(graph, &leaks, NULL))
-		bytes = leaks->sums[INSP_REACH_DEFINITE].bytes + leaks->sums[INSP_REACH_INDIRECT].bytes;
-	insp_leaks_destroy(leaks);
-	insp_graph_destroy(graph);
-	return bytes;
-}
-
-int insp_studio_walk(struct insp_served *served, struct insp_error *err)
-{
-	const struct insp_snapshot *snap = served->picture.snapshot;
-	struct insp_walk_figures f = {.at_ns = snap->taken_at_ns, .leaked = INSP_UNKNOWN};
-	struct insp_pool *pool = insp_pool_create();
-	struct insp_census census;
-	struct insp_trim trim;
-	int rc = pool ? insp_census_take(snap, pool, &census, err)
-		      : insp_fail(err, INSP_E_NOMEM, "out of memory");
-
-	if (!rc)
-		rc = insp_trim_plan(snap, 0, pool, &trim, err);
-	if (!rc) {
-		f.inuse = insp_tally_live(census.total).bytes;
-		f.objects = insp_tally_live(census.total).count;
-		f.unused = insp_tally_free(census.total).bytes;
-		f.system = insp_tally_all(census.total).bytes;
-		f.mmapped = census.total[INSP_CHUNK_MMAPPED].bytes;
-		f.releasable = trim.exact ? insp_trim_release(&trim.total) : INSP_UNKNOWN;
-		if (snap->has & INSP_NEED_POINTERS)
-			f.leaked = leaked(snap);
-		insp_served_walked(served, &f);
-	}
-	insp_pool_destroy(pool);
-	return rc;
 }
