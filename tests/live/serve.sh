@@ -1,45 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# serve: real clients read every endpoint; hostile ones disturb nobody; the process may die and come back.
+# serve: /debug/pprof/ as net/http/pprof has it, read by the real `go tool pprof`; with the hook and without.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_serve.sh"
 need curl
-
-# serve ARG...: starts the server; SERVE (its PID), URL
-serve()
-{
-	: >"$T/url"
-	"$MEMINSPECT" serve --listen 127.0.0.1:0 "$@" >"$T/url" 2>"$T/serve.err" &
-	SERVE=$!
-	pids="$pids $SERVE"
-	until_true test -s "$T/url" || { cat "$T/serve.err"; echo "the server did not start"; exit 1; }
-	URL=$(cat "$T/url")
-	URL=${URL%/}
-}
-
-# get PATH...: STATUS, $T/body, $T/head
-get()
-{
-	STATUS=$(curl -s -m 60 -o "$T/body" -D "$T/head" -w '%{http_code}' "$URL$1" "${@:2}")
-	OUT="$STATUS $(head -c 300 "$T/body" | tr '\0' ' ')"
-}
-
-status()
-{
-	get "${@:2}"
-	[ "$STATUS" = "$1" ]
-}
-
-head_has()
-{
-	tr -d '\r' <"$T/head" | grep -qix -- "$1"
-}
-
-# ended: it ended with 0 after SIGTERM
-ended()
-{
-	kill -TERM "$SERVE"
-	wait "$SERVE"
-}
 
 go_reads()
 {
@@ -88,4 +52,31 @@ fi
 
 check "the process works on" alive
 check "SIGTERM ends it" ended
+
+# What the hook recorded: the victim says what it allocated where.
+HOOK=$BUILD/libmeminspect-hook.so
+if [ -e "$HOOK" ] && command -v go >/dev/null; then
+	until_said()
+	{
+		until_true grep -q ready "$T/said" || { echo "the victim did not become ready"; exit 1; }
+	}
+	spawn "$MEMINSPECT" run --full --hook "$HOOK" -- "$VICTIMS/hook_truth" >"$T/said" 2>"$T/said.err"
+	until_said
+	TARGET=$PID
+	serve --pause-budget 50% v="$TARGET"
+	check "allocs by call stack" go_reads /debug/pprof/allocs site_malloc
+	check "it has all four types" test "$(curl -s "$URL/debug/pprof/allocs" | gzip -dc | grep -aoE 'alloc_objects|alloc_space|inuse_objects|inuse_space' | sort -u | wc -l)" = 4
+	check "heap by call stack, as text" go_reads "/debug/pprof/heap?debug=1" site_malloc
+	# Counters never fall: the second answer has at least what the first one had, stack by stack.
+	get /debug/pprof/allocs
+	cp "$T/body" "$T/first"
+	status 200 "/debug/pprof/heap?gc=1"
+	sleep 1.1 # the answer is kept for a second
+	get /debug/pprof/allocs
+	check "alloc_space does not fall" sh -c "HOME=$T go tool pprof -top -sample_index=alloc_space -diff_base=$T/first $T/body 2>&1 | awk '\$1 ~ /^-[0-9]/ { bad = 1 } END { exit bad }'"
+	check "the process is not disturbed" kill -0 "$TARGET"
+	check "SIGTERM ends it" ended
+else
+	skip "the hook" "it is not built, or go is not installed"
+fi
 finish
