@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "serve/served.h"
 
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +10,8 @@
 #include "site/sites.h"
 #include "target/target.h"
 
-#define BUDGET_FULL_NS	1e9 /* of standstill, at the start and after a long rest */
+#define BUDGET_FULL_NS	 1e9 /* of standstill, at the start and after a long rest */
+#define BUDGET_LEAVE_NS 9e8 /* what is not urgent leaves so much of it */
 #define LOOK_FIRST_NS	UINT64_C(1000000000) /* from one look to the next */
 #define LOOK_LAST_NS	UINT64_C(8000000000) /* when it has been away for long: a look costs a walk through /proc */
 #define LATE_NS		UINT64_C(100000000)
@@ -83,7 +83,6 @@ void insp_served_drop(struct insp_served *s)
 	insp_snapshot_destroy(p->snapshot);
 	insp_target_close(p->target);
 	*p = (struct insp_picture){0};
-	(void)malloc_trim(0);
 }
 
 /* ---- there or not */
@@ -237,8 +236,8 @@ static int take(struct insp_served *s, const struct insp_served_state *state, un
 	return 0;
 }
 
-int insp_served_picture(struct insp_served *s, unsigned needs, uint64_t since_ns, uint64_t *ret_wait_ns,
-			struct insp_error *err)
+int insp_served_picture(struct insp_served *s, unsigned needs, uint64_t since_ns, bool urgent,
+			uint64_t *ret_wait_ns, struct insp_error *err)
 {
 	struct insp_picture *p = &s->picture;
 	unsigned stops = needs & ~(unsigned)(INSP_NEED_SYMBOLS | INSP_NEED_BYTES);
@@ -257,8 +256,10 @@ int insp_served_picture(struct insp_served *s, unsigned needs, uint64_t since_ns
 	}
 	refill(s);
 	if (!p->snapshot || p->taken_ns < since_ns || stops & ~p->snapshot->has) {
-		if (stops && s->budget_ns <= 0) {
-			*ret_wait_ns = (uint64_t)(-s->budget_ns / s->config->pause_budget) + 1000000000;
+		double least_ns = urgent ? 0 : BUDGET_LEAVE_NS;
+
+		if (stops && s->budget_ns <= least_ns) {
+			*ret_wait_ns = (uint64_t)((least_ns - s->budget_ns) / s->config->pause_budget) + 1;
 			return insp_fail(err, INSP_E_BUDGET,
 					 "'%s' has stood still for its share of time (--pause-budget)",
 					 s->label);

@@ -4,8 +4,9 @@
  * and what is remembered of it between two pictures.
  *
  * The budget is a bucket of nanoseconds of standstill: each stop takes what it cost, time fills it up at
- * the share that is allowed, and while it is empty nobody stops the process. It is full at the start, so
- * that a few questions in a row are answered at once.
+ * the share that is allowed, and while it is empty nobody stops the process. It is full at the start. What
+ * comes by itself (walks, scrapes that were answered before) stops the process only when the bucket is nearly
+ * full, so that it costs the share from the beginning, and leaves the rest to people who ask something new.
  */
 #ifndef INSP_SERVE_SERVED_H
 #define INSP_SERVE_SERVED_H
@@ -96,13 +97,13 @@ void insp_served_deinit(struct insp_served *served);
 void insp_served_sample(struct insp_served *served);
 
 /*
- * For the studio's thread. Makes sure that its picture has `needs` (enum insp_need) and is not older than since_ns. A stop costs
- * budget. INSP_E_GONE: not there now. INSP_E_BUDGET: it has stood still enough; *ret_wait_ns until it
- * may again.
+ * For the studio's thread. Makes sure that its picture has `needs` (enum insp_need) and is not older than
+ * since_ns. A stop costs budget; urgent: may use it up. INSP_E_GONE: not there now. INSP_E_BUDGET: it has
+ * stood still enough; *ret_wait_ns until it may again.
  */
-int insp_served_picture(struct insp_served *served, unsigned needs, uint64_t since_ns,
+int insp_served_picture(struct insp_served *served, unsigned needs, uint64_t since_ns, bool urgent,
 			uint64_t *ret_wait_ns, struct insp_error *err) insp_must_check;
-/* Forgets the picture, and gives its memory back. */
+/* Forgets the picture. */
 void insp_served_drop(struct insp_served *served);
 
 /* A copy of what is known. */

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -209,13 +210,14 @@ static void answer_all(struct waiter *waiters, struct insp_answer *answer)
 	insp_answer_unref(answer);
 }
 
-static void finish(struct insp_studio *s, struct job *job, struct insp_answer *answer)
+/* made: now, and not given once more. */
+static void finish(struct insp_studio *s, struct job *job, struct insp_answer *answer, bool made)
 {
 	struct waiter *waiters;
 
 	pthread_mutex_lock(&s->lock);
 	waiters = unqueue(s, job);
-	if (answer && answer->status == 200 && keeps(&job->route))
+	if (made && answer && answer->status == 200 && keeps(&job->route))
 		keep(s, job->served, &job->route, answer);
 	pthread_mutex_unlock(&s->lock);
 	answer_all(waiters, answer);
@@ -324,6 +326,36 @@ static struct insp_answer *no_picture(const struct job *job, uint64_t wait_ns, c
 	return a;
 }
 
+static unsigned walk_needs(const struct insp_studio *s, const struct insp_served *served)
+{
+	return INSP_WALKSTAT_NEEDS | (served->hooked < 0 ? INSP_NEED_SITES : 0) |
+	       (s->config->leaks ? INSP_NEED_POINTERS | INSP_NEED_STACKS : 0);
+}
+
+static bool walk_is_near(const struct insp_studio *s, const struct insp_served *served)
+{
+	return insp_now_ns() - served->walked_ns >= s->config->walk_every_ns / 2;
+}
+
+static void take_figures(struct insp_studio *s, struct insp_served *served, struct insp_error *err)
+{
+	struct insp_walkstat stat;
+
+	if (!insp_walkstat_make(served->picture.snapshot,
+				s->config->leaks && served->picture.snapshot->has & INSP_NEED_POINTERS, &stat, err))
+		insp_served_walked(served, &stat);
+}
+
+/* A picture that was taken for somebody else saves the process the stop of a walk. */
+static void use_for_walk(struct insp_studio *s, struct insp_served *served)
+{
+	const struct insp_picture *p = &served->picture;
+
+	if (walk_is_near(s, served) && !(INSP_WALKSTAT_NEEDS & ~p->snapshot->has) &&
+	    (!s->config->leaks || p->snapshot->has & INSP_NEED_POINTERS))
+		take_figures(s, served, &(struct insp_error){0});
+}
+
 /* What all jobs that are due want of this process: they shall share the stop. */
 static unsigned needs_together(struct insp_studio *s, const struct insp_served *served)
 {
@@ -335,6 +367,8 @@ static unsigned needs_together(struct insp_studio *s, const struct insp_served *
 		if (j->served == served && j->due_ns <= now)
 			needs |= insp_studio_needs(served, &j->route);
 	pthread_mutex_unlock(&s->lock);
+	if (needs & INSP_NEED_CHUNKS && walk_is_near(s, served))
+		needs |= walk_needs(s, served);
 	return needs;
 }
 
@@ -342,6 +376,7 @@ static unsigned needs_together(struct insp_studio *s, const struct insp_served *
 static bool have_picture(struct insp_studio *s, struct job *job, struct insp_answer **ret)
 {
 	uint64_t since = insp_now_ns() - s->config->min_interval_ns, wait_ns = 0;
+	struct insp_answer *before;
 	struct insp_error err = {0};
 	int rc;
 
@@ -349,18 +384,21 @@ static bool have_picture(struct insp_studio *s, struct job *job, struct insp_ans
 		since = job->due_ns;
 	else if (job->route.fresh)
 		since = job->asked_ns;
-	rc = insp_served_picture(job->served, needs_together(s, job->served), since, &wait_ns, &err);
-	if (!rc)
-		return true;
-	*ret = NULL;
-	if (rc == INSP_E_BUDGET) {
-		pthread_mutex_lock(&s->lock);
-		*ret = find_kept(s, job->served, &job->route, STALE_NS);
-		pthread_mutex_unlock(&s->lock);
+	pthread_mutex_lock(&s->lock);
+	before = find_kept(s, job->served, &job->route, STALE_NS);
+	pthread_mutex_unlock(&s->lock);
+	rc = insp_served_picture(job->served, needs_together(s, job->served), since,
+				 !before || job->route.fresh, &wait_ns, &err);
+	if (rc == INSP_E_BUDGET && before) {
+		*ret = before;
+		return false;
 	}
-	if (!*ret)
+	insp_answer_unref(before);
+	if (rc)
 		*ret = no_picture(job, wait_ns, &err);
-	return false;
+	else
+		use_for_walk(s, job->served);
+	return !rc;
 }
 
 static struct insp_answer *failed(const struct job *job, const struct insp_error *err)
@@ -373,15 +411,16 @@ static void work_short(struct insp_studio *s, struct job *job)
 {
 	struct insp_answer *answer;
 	struct insp_error err = {0};
+	bool made = have_picture(s, job, &answer);
 
-	if (have_picture(s, job, &answer)) {
+	if (made) {
 		answer = insp_studio_answer(job->served, &job->route, job->text, &err);
 		if (!answer && err.code)
 			answer = failed(job, &err);
 		if (answer)
 			answer->taken_at_ns = job->served->picture.snapshot->taken_at_ns;
 	}
-	finish(s, job, answer);
+	finish(s, job, answer, made);
 }
 
 /* Adds the picture at hand to a job's sum. */
@@ -443,7 +482,7 @@ static void work_delta(struct insp_studio *s, struct job *job)
 	bool first = !job->begun_ns;
 
 	if (!have_picture(s, job, &answer)) {
-		finish(s, job, answer);
+		finish(s, job, answer, false);
 		return;
 	}
 	if (first) {
@@ -455,11 +494,11 @@ static void work_delta(struct insp_studio *s, struct job *job)
 	if (!err.code)
 		(void)add_picture(job, first ? -1 : 1, &err);
 	if (err.code) {
-		finish(s, job, failed(job, &err));
+		finish(s, job, failed(job, &err), false);
 		return;
 	}
 	if (!first) {
-		finish(s, job, end_long(job, &err));
+		finish(s, job, end_long(job, &err), false);
 		return;
 	}
 	pthread_mutex_lock(&s->lock);
@@ -474,7 +513,7 @@ static void work_profile(struct insp_studio *s, struct job *job)
 	uint64_t now, apart, end_ns;
 
 	if (!have_picture(s, job, &answer)) {
-		finish(s, job, answer);
+		finish(s, job, answer, false);
 		return;
 	}
 	if (!job->cpu && !(job->cpu = insp_cpu_book_create()))
@@ -487,7 +526,7 @@ static void work_profile(struct insp_studio *s, struct job *job)
 	if (err.code || now >= end_ns) {
 		if (!err.code)
 			(void)add_rest(job, &err);
-		finish(s, job, err.code ? failed(job, &err) : end_long(job, &err));
+		finish(s, job, err.code ? failed(job, &err) : end_long(job, &err), false);
 		return;
 	}
 	apart = job->served->picture.snapshot->capture.stopped_ns * SAMPLE_SHARE;
@@ -528,15 +567,12 @@ static void walk(struct insp_studio *s, struct insp_served *served)
 {
 	struct insp_error err = {0};
 	uint64_t wait_ns = 0, since = insp_now_ns() - s->config->min_interval_ns;
-	unsigned needs = INSP_WALKSTAT_NEEDS | (served->hooked < 0 ? INSP_NEED_SITES : 0) |
-			 (s->config->leaks ? INSP_NEED_POINTERS | INSP_NEED_STACKS : 0);
-	struct insp_walkstat stat;
-	int rc = insp_served_picture(served, needs, since, &wait_ns, &err);
+	int rc = insp_served_picture(served, walk_needs(s, served), since, !served->walked_ns, &wait_ns, &err);
 
-	if (!rc)
-		rc = insp_walkstat_make(served->picture.snapshot, s->config->leaks, &stat, &err);
-	if (!rc)
-		insp_served_walked(served, &stat);
+	if (!rc) {
+		take_figures(s, served, &err);
+		rc = err.code;
+	}
 	/* When it may not be stopped now, it is tried again soon; when it cannot be walked, in its time. */
 	if (rc == INSP_E_BUDGET && wait_ns)
 		served->walked_ns = insp_now_ns() - s->config->walk_every_ns + wait_ns;
@@ -580,8 +616,10 @@ static void chores(struct insp_studio *s)
 
 		if (wants_walk(s, served))
 			walk(s, served);
-		if (served->picture.snapshot && now > served->picture.taken_ns + s->config->min_interval_ns)
+		if (served->picture.snapshot && now > served->picture.taken_ns + s->config->min_interval_ns) {
 			insp_served_drop(served);
+			(void)malloc_trim(0);
+		}
 	}
 	pthread_mutex_lock(&s->lock);
 	forget_old(s);
@@ -652,7 +690,7 @@ void insp_studio_stop(struct insp_studio *s)
 	pthread_mutex_unlock(&s->lock);
 	pthread_join(s->thread, NULL);
 	while (s->jobs)
-		finish(s, s->jobs, busy("meminspect is ending"));
+		finish(s, s->jobs, busy("meminspect is ending"), false);
 }
 
 void insp_studio_destroy(struct insp_studio *s)
