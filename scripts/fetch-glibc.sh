@@ -4,7 +4,7 @@
 #
 # Nothing is installed: the packages are fetched through a private list of sources, made of the
 # mirror that this machine uses, and unpacked. DIR/RELEASE/lib holds what ld.so --library-path needs,
-# and for the releases whose libc is older than the one here, DIR/RELEASE/dev what it takes to link for it.
+# and for the releases whose libc is older than the one here, DIR/RELEASE/dev what it takes to compile and link for it.
 # Exit 77 when there is no Debian mirror or no network; releases that are there already stay.
 
 set -u
@@ -25,7 +25,10 @@ fi
 
 missing=''
 for r in $releases; do
-	[ -e "$dir/$r/lib/libc.so.6" ] || missing="$missing $r"
+	case " $old " in
+	*" $r "*) [ -e "$dir/$r/dev/include/features.h" ] && [ -e "$dir/$r/lib/libc.so.6" ] || missing="$missing $r" ;;
+	*) [ -e "$dir/$r/lib/libc.so.6" ] || missing="$missing $r" ;;
+	esac
 done
 [ -n "$missing" ] || exit 0
 
@@ -61,6 +64,7 @@ for r in $missing; do
 		dpkg -x "$(echo "$apt"/deb/libc6-dev_*.deb)" "$apt/root" || exit 1
 		mkdir -p "$dir/$r/dev"
 		cp -a "$apt"/root/usr/lib/x86_64-linux-gnu/. "$dir/$r/dev/"
+		cp -a "$apt/root/usr/include" "$dir/$r/dev/"
 	fi
 done
 rm -rf "$apt"

@@ -3,16 +3,18 @@
  * heap chunks: the chunks themselves. Without --sort they stream in address order; with it, ids
  * and keys of those that match are sorted first (12 bytes each).
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "command/filter.h"
 #include "command/heap_common.h"
+#include "command/site_profile.h"
 
 struct args {
 	const char *arena, *sort, *where;
-	uint64_t min, max, limit, from, to;
+	uint64_t min, max, limit, from, to, site;
 	uint32_t states;
 };
 
@@ -31,6 +33,9 @@ static const struct insp_option options[] = {
 	 offsetof(struct args, from)},
 	{"to", 0, INSP_OPT_ADDR, "ADDR", "only chunks below this address", NULL, NULL,
 	 offsetof(struct args, to)},
+	{"site", 0, INSP_OPT_COUNT, "N",
+	 "only chunks that this call stack asked for, by the number that heap top and whatis say", NULL, NULL,
+	 offsetof(struct args, site)},
 	{"where", 0, INSP_OPT_TEXT, "FILTER",
 	 "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'", NULL, NULL,
 	 offsetof(struct args, where)},
@@ -54,8 +59,14 @@ static const struct insp_table table = INSP_TABLE("chunks", NULL, columns, "no c
 struct filter {
 	const struct args *args;
 	uint32_t arena;
+	const struct insp_sites *sites; /* --site; else NULL */
 	struct insp_filter *where;
 };
+
+static bool of_site(const struct insp_sites *sites, uint64_t site, uint32_t id)
+{
+	return sites->chunk_sites && id < sites->nchunks && sites->chunk_sites[id] == site;
+}
 
 static bool matches(const struct filter *f, const struct insp_chunk *c)
 {
@@ -63,6 +74,7 @@ static bool matches(const struct filter *f, const struct insp_chunk *c)
 
 	return a->states >> c->state & 1 && c->size >= a->min && (!a->max || c->size <= a->max) &&
 	       (!a->arena || c->arena == f->arena) && c->mem >= a->from && (!a->to || c->mem < a->to) &&
+	       (!f->sites || of_site(f->sites, a->site, c->id)) &&
 	       (!f->where || insp_filter_accepts(f->where, c));
 }
 
@@ -157,6 +169,14 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 		if (rc)
 			return rc;
 	}
+	if (f.args->site) {
+		rc = insp_sites_wanted(ctx->snapshot, &f.sites, err);
+		if (rc)
+			return rc;
+		if (f.args->site >= f.sites->n)
+			return insp_fail(err, INSP_E_NOTFOUND,
+					 "there is no site %" PRIu64 ": 'heap top' lists them", f.args->site);
+	}
 	if (f.args->where) {
 		struct insp_typing *typing;
 
@@ -175,6 +195,8 @@ static unsigned needs_of(const void *args)
 {
 	const struct args *a = args;
 
+	if (a->site && !a->where)
+		return INSP_NEED_SITES;
 	return a->where ? INSP_NEED_SITES | INSP_NEED_SYMBOLS | INSP_NEED_BYTES : 0;
 }
 

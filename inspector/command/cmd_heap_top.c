@@ -11,6 +11,7 @@
 
 #include "base/fmt.h"
 #include "base/vec.h"
+#include "command/site_join.h"
 #include "command/site_profile.h"
 
 struct args {
@@ -23,8 +24,10 @@ static const struct insp_option options[] = {
 	{"by", 'b', INSP_OPT_CHOICE, "WHAT",
 	 "one row a call stack (site), function, module, power of two of the size, thread, or age", "site",
 	 "site|function|module|size|thread|age", offsetof(struct args, by)},
-	{"sort", 's', INSP_OPT_CHOICE, "KEY", "largest first by bytes in use or allocated since the start",
-	 "inuse", "inuse|alloc|objects", offsetof(struct args, sort)},
+	{"sort", 's', INSP_OPT_CHOICE, "KEY",
+	 "largest first by bytes in use, by the same with all that it calls (function, module), by bytes "
+	 "allocated since the start, or by blocks in use",
+	 "inuse", "inuse|cum|alloc|objects", offsetof(struct args, sort)},
 	{"stacks", 0, INSP_OPT_FLAG, NULL, "show the whole stack of each row (--by site)", NULL, NULL,
 	 offsetof(struct args, stacks)},
 	{"limit", 'n', INSP_OPT_COUNT, "N", "at most N rows; 0: all", "20", NULL,
@@ -32,13 +35,18 @@ static const struct insp_option options[] = {
 	INSP_OPTION_END,
 };
 
-/* One row. Figures that the grouping does not have are -1. */
+/* The figures of one row: bytes and objects in use, and allocated since the start. */
+struct figures {
+	double inuse_bytes, inuse_objects, alloc_bytes, alloc_objects;
+};
+
 struct row {
 	const char *name;
 	uint32_t site;	 /* --by site; else 0 */
 	uint32_t sample; /* of the profile, --by site */
-	double inuse_bytes, inuse_objects, alloc_bytes, alloc_objects;
-	double cum_bytes; /* in use by it and all that it calls: --by function */
+	uint32_t stack;	 /* --by module: the last stack that was counted in cum, + 1 */
+	struct figures flat;
+	struct figures cum; /* and what it calls: --by function, module */
 };
 
 struct rows {
@@ -46,17 +54,52 @@ struct rows {
 	size_t n, cap;
 };
 
-static const struct insp_column columns[] = {
-	{"inuse_bytes", "in use", INSP_T_BYTES, 0, "live now, as asked for"},
-	{"inuse_share", "share", INSP_T_RATIO, 0, "of all that is recorded as in use"},
-	{"inuse_objects", "objects", INSP_T_COUNT, 0, "live blocks"},
-	{"cum_bytes", "cum", INSP_T_BYTES, 0, "in use by it and what it calls; null unless by function"},
-	{"alloc_bytes", "allocated", INSP_T_BYTES, 0, "since the hook's start; null where not known"},
-	{"alloc_objects", "allocs", INSP_T_COUNT, 0, "since the hook's start; null where not known"},
-	{"site", NULL, INSP_T_ID, 0, "number of the call stack; null unless by site"},
-	{"name", "who", INSP_T_STR, INSP_COL_WRAP, "function and callers, module, size, thread or age"},
+/* What a grouping does not have is null in JSON and not there in text. */
+#define COLUMNS(site_title, cum_title, alloc_title, allocs_title, name_title)                            \
+	{"site", site_title, INSP_T_ID, 0, "number of the call stack, for heap chunks --site; null unless by site"}, \
+	{"inuse_bytes", "in use", INSP_T_BYTES, 0, "live now, as asked for"},                            \
+	{"inuse_share", "share", INSP_T_RATIO, 0, "of all that is recorded as in use"},                  \
+	{"cum_bytes", cum_title, INSP_T_BYTES, 0,                                                        \
+	 "in use by it and what it calls; null unless by function or module"},                           \
+	{"inuse_objects", "blocks", INSP_T_COUNT, 0, "live blocks"},                                     \
+	{"cum_objects", NULL, INSP_T_COUNT, 0, "live blocks of it and what it calls"},                   \
+	{"alloc_bytes", alloc_title, INSP_T_BYTES, 0,                                                    \
+	 "since the hook's start; null by size, thread and age"},                                        \
+	{"cum_alloc_bytes", NULL, INSP_T_BYTES, 0, "the same with what it calls"},                       \
+	{"alloc_objects", allocs_title, INSP_T_COUNT, 0,                                                 \
+	 "blocks since the hook's start; null by size, thread and age"},                                 \
+	{"cum_alloc_objects", NULL, INSP_T_COUNT, 0, "the same with what it calls"},                     \
+	{"name", name_title, INSP_T_STR, INSP_COL_WRAP, "function and callers, module, size, thread or age"}
+
+static const struct insp_column site_columns[] = {COLUMNS("site", NULL, "allocated", "allocs", "who")};
+static const struct insp_column cum_columns[] = {COLUMNS(NULL, "cum", "allocated", "allocs", "who")};
+static const struct insp_column record_columns[] = {COLUMNS(NULL, NULL, NULL, NULL, "which")};
+
+#define NOTHING "nothing was recorded"
+static const struct insp_table site_table = INSP_TABLE("top", NULL, site_columns, NOTHING);
+static const struct insp_table cum_table = INSP_TABLE("top", NULL, cum_columns, NOTHING);
+static const struct insp_table record_table = INSP_TABLE("top", NULL, record_columns, NOTHING);
+
+/* The groupings. */
+static const struct by {
+	const char *name;
+	const struct insp_table *table;
+	bool cum;    /* has cumulative figures */
+	bool allocs; /* knows what was allocated since the start */
+} bys[] = {
+	{"site", &site_table, false, true},	{"function", &cum_table, true, true},
+	{"module", &cum_table, true, true},	{"size", &record_table, false, false},
+	{"thread", &record_table, false, false}, {"age", &record_table, false, false},
 };
-static const struct insp_table table = INSP_TABLE("top", NULL, columns, "nothing was recorded");
+
+static const struct by *by_of(const char *name)
+{
+	const struct by *by = bys;
+
+	while (strcmp(by->name, name) != 0)
+		by++;
+	return by;
+}
 
 static const struct insp_column frame_columns[] = {
 	{"function", "", INSP_T_STR, INSP_COL_WRAP, "name, or module and offset"},
@@ -64,7 +107,7 @@ static const struct insp_column frame_columns[] = {
 	{"line", "", INSP_T_ID, INSP_COL_LEFT, "line in it; null unknown"},
 };
 static const struct insp_table frame_table = INSP_TABLE("frames", NULL, frame_columns, NULL);
-static const struct insp_table *const tables[] = {&table, &frame_table, NULL};
+static const struct insp_table *const tables[] = {&site_table, &frame_table, &insp_site_join_table, NULL};
 
 static struct row *row_of(struct rows *rows, const char *name)
 {
@@ -74,19 +117,17 @@ static struct row *row_of(struct rows *rows, const char *name)
 		if (strcmp(it->name, name) == 0)
 			return it;
 	r = insp_vec_push(rows);
-	if (r) {
+	if (r)
 		r->name = name;
-		r->cum_bytes = -1;
-	}
 	return r;
 }
 
-static void add_sample(struct row *r, const struct insp_profile_sample *s)
+static void add_values(struct figures *f, const int64_t *values)
 {
-	r->inuse_bytes += (double)s->values[INSP_HEAP_INUSE_SPACE];
-	r->inuse_objects += (double)s->values[INSP_HEAP_INUSE_OBJECTS];
-	r->alloc_bytes += (double)s->values[INSP_HEAP_ALLOC_SPACE];
-	r->alloc_objects += (double)s->values[INSP_HEAP_ALLOC_OBJECTS];
+	f->inuse_bytes += (double)values[INSP_HEAP_INUSE_SPACE];
+	f->inuse_objects += (double)values[INSP_HEAP_INUSE_OBJECTS];
+	f->alloc_bytes += (double)values[INSP_HEAP_ALLOC_SPACE];
+	f->alloc_objects += (double)values[INSP_HEAP_ALLOC_OBJECTS];
 }
 
 static int by_site(const struct insp_profile *p, const uint32_t *numbers, struct rows *rows)
@@ -96,8 +137,8 @@ static int by_site(const struct insp_profile *p, const uint32_t *numbers, struct
 
 		if (!r)
 			return -1;
-		*r = (struct row){.site = numbers[i], .sample = i, .cum_bytes = -1};
-		add_sample(r, &p->samples.items[i]);
+		*r = (struct row){.site = numbers[i], .sample = i};
+		add_values(&r->flat, p->samples.items[i].values);
 	}
 	return 0;
 }
@@ -114,30 +155,42 @@ static int by_function(const struct insp_profile *p, struct rows *rows, struct i
 			rc = insp_fail(err, INSP_E_NOMEM, "out of memory");
 			break;
 		}
-		*r = (struct row){
-			.name = fs.items[i].name,
-			.inuse_bytes = (double)fs.items[i].flat[INSP_HEAP_INUSE_SPACE],
-			.inuse_objects = (double)fs.items[i].flat[INSP_HEAP_INUSE_OBJECTS],
-			.alloc_bytes = (double)fs.items[i].flat[INSP_HEAP_ALLOC_SPACE],
-			.alloc_objects = (double)fs.items[i].flat[INSP_HEAP_ALLOC_OBJECTS],
-			.cum_bytes = (double)fs.items[i].cum[INSP_HEAP_INUSE_SPACE],
-		};
+		*r = (struct row){.name = fs.items[i].name};
+		add_values(&r->flat, fs.items[i].flat);
+		add_values(&r->cum, fs.items[i].cum);
 	}
 	insp_profile_functions_deinit(&fs);
 	return rc;
 }
 
+static const char *module_of(const struct insp_profile *p, uint32_t location)
+{
+	uint32_t mapping = p->locations.items[location].mapping;
+	const char *file = mapping ? p->mappings.items[mapping - 1].file : NULL;
+
+	return file ? file : "[no file]";
+}
+
 static int by_module(const struct insp_profile *p, struct rows *rows)
 {
-	for (size_t i = 0; i < p->samples.n; i++) {
+	for (uint32_t i = 0; i < p->samples.n; i++) {
 		const struct insp_profile_sample *s = &p->samples.items[i];
-		uint32_t mapping = p->locations.items[insp_profile_culprit(p, s)].mapping;
-		const char *file = mapping ? p->mappings.items[mapping - 1].file : NULL;
-		struct row *r = row_of(rows, file ? file : "[no file]");
+		struct row *r = s->nlocations ? row_of(rows, module_of(p, insp_profile_culprit(p, s)))
+					      : NULL;
 
 		if (!r)
 			return -1;
-		add_sample(r, s);
+		add_values(&r->flat, s->values);
+		/* Each module of the stack once, however often it comes. */
+		for (uint32_t k = 0; k < s->nlocations; k++) {
+			r = row_of(rows, module_of(p, p->stacks.items[s->first_location + k]));
+			if (!r)
+				return -1;
+			if (r->stack == i + 1)
+				continue;
+			r->stack = i + 1;
+			add_values(&r->cum, s->values);
+		}
 	}
 	return 0;
 }
@@ -228,9 +281,8 @@ static int by_record(struct insp_context *ctx, const struct insp_sites *sites, c
 		r = name ? row_of(rows, name) : NULL;
 		if (!r)
 			return -1;
-		r->inuse_objects += weight;
-		r->inuse_bytes += weight * (double)record->size_bytes;
-		r->alloc_bytes = r->alloc_objects = -1;
+		r->flat.inuse_objects += weight;
+		r->flat.inuse_bytes += weight * (double)record->size_bytes;
 	}
 	return 0;
 }
@@ -239,9 +291,10 @@ static int by_record(struct insp_context *ctx, const struct insp_sites *sites, c
 
 static double key_of(const struct row *r, const char *sort)
 {
-	return strcmp(sort, "alloc") == 0 ? r->alloc_bytes
-	       : strcmp(sort, "objects") == 0 ? r->inuse_objects
-					      : r->inuse_bytes;
+	return strcmp(sort, "alloc") == 0     ? r->flat.alloc_bytes
+	       : strcmp(sort, "objects") == 0 ? r->flat.inuse_objects
+	       : strcmp(sort, "cum") == 0     ? r->cum.inuse_bytes
+					      : r->flat.inuse_bytes;
 }
 
 static int by_key(const void *a, const void *b, void *ctx)
@@ -251,41 +304,43 @@ static int by_key(const void *a, const void *b, void *ctx)
 
 	if (v != w)
 		return v < w ? 1 : -1;
-	if (x->cum_bytes != y->cum_bytes)
-		return x->cum_bytes < y->cum_bytes ? 1 : -1;
+	if (x->cum.inuse_bytes != y->cum.inuse_bytes)
+		return x->cum.inuse_bytes < y->cum.inuse_bytes ? 1 : -1;
+	if (x->flat.alloc_bytes != y->flat.alloc_bytes)
+		return x->flat.alloc_bytes < y->flat.alloc_bytes ? 1 : -1;
 	return (x->site > y->site) - (x->site < y->site);
 }
 
-static void cell(struct insp_report *r, double v)
+static void cell(struct insp_report *r, bool known, double v)
 {
-	if (v < 0)
-		insp_cell_unknown(r);
+	if (known)
+		insp_cell_u64(r, v > 0 ? (uint64_t)(v + 0.5) : 0);
 	else
-		insp_cell_u64(r, (uint64_t)(v + 0.5));
+		insp_cell_unknown(r);
 }
 
 static void report_rows(struct insp_report *r, const struct insp_profile *p, const struct rows *rows,
-			const struct args *a)
+			const struct args *a, const struct by *by)
 {
 	size_t n = a->limit && a->limit < rows->n ? (size_t)a->limit : rows->n;
 	double total = 0;
 
 	for (size_t i = 0; i < rows->n; i++)
-		total += rows->items[i].inuse_bytes;
-	insp_table_begin(r, &table);
+		total += rows->items[i].flat.inuse_bytes;
+	insp_table_begin(r, by->table);
 	for (size_t i = 0; i < n && !insp_report_failed(r); i++) {
 		const struct row *row = &rows->items[i];
 
-		cell(r, row->inuse_bytes);
-		insp_cell_f64(r, total > 0 ? row->inuse_bytes / total : 0);
-		cell(r, row->inuse_objects);
-		cell(r, row->cum_bytes);
-		cell(r, row->alloc_bytes);
-		cell(r, row->alloc_objects);
-		if (row->site)
-			insp_cell_u64(r, row->site);
-		else
-			insp_cell_unknown(r);
+		cell(r, row->site, row->site);
+		cell(r, true, row->flat.inuse_bytes);
+		insp_cell_f64(r, total > 0 ? row->flat.inuse_bytes / total : 0);
+		cell(r, by->cum, row->cum.inuse_bytes);
+		cell(r, true, row->flat.inuse_objects);
+		cell(r, by->cum, row->cum.inuse_objects);
+		cell(r, by->allocs, row->flat.alloc_bytes);
+		cell(r, by->cum, row->cum.alloc_bytes);
+		cell(r, by->allocs, row->flat.alloc_objects);
+		cell(r, by->cum, row->cum.alloc_objects);
 		insp_cell_str(r, row->site ? insp_profile_place(p, &p->samples.items[row->sample], 2)
 					   : row->name);
 		insp_row_end(r);
@@ -303,8 +358,8 @@ static void report_stack(struct insp_report *r, const struct insp_profile *p, co
 
 	insp_object_begin(r, NULL,
 			  insp_pool_printf(pool, "site %" PRIu32 ": %s in %s blocks", row->site,
-					   insp_fmt_bytes(bytes, (uint64_t)(row->inuse_bytes + 0.5)),
-					   insp_fmt_count(count, (uint64_t)(row->inuse_objects + 0.5))));
+					   insp_fmt_bytes(bytes, (uint64_t)(row->flat.inuse_bytes + 0.5)),
+					   insp_fmt_count(count, (uint64_t)(row->flat.inuse_objects + 0.5))));
 	insp_field_u64(r, "site", NULL, INSP_T_ID, row->site);
 	insp_table_begin(r, &frame_table);
 	for (uint32_t i = 0; i < s->nlocations; i++) {
@@ -327,68 +382,6 @@ static void report_stack(struct insp_report *r, const struct insp_profile *p, co
 	}
 	insp_table_end(r);
 	insp_object_end(r);
-}
-
-/* What the hook knows, beside what the walk found: each part of the heap in a line of its own. */
-static void report_join(struct insp_report *r, const struct insp_snapshot *snap,
-			const struct insp_sites *sites)
-{
-	uint64_t walked = 0, walked_blocks = 0, known = 0, known_blocks = 0;
-	double recorded = 0, blocks = 0;
-	struct insp_chunk_iter it;
-	struct insp_chunk c;
-
-	for (size_t i = 1; i < sites->n; i++) {
-		recorded += sites->items[i].live_bytes;
-		blocks += sites->items[i].live;
-	}
-	insp_chunks_each(snap->chunks, it, c) {
-		if (!insp_chunk_state_live(c.state))
-			continue;
-		walked += c.usable;
-		walked_blocks++;
-		if (sites->chunk_sites && c.id < sites->nchunks && sites->chunk_sites[c.id]) {
-			known += c.usable;
-			known_blocks++;
-		}
-	}
-	insp_object_begin(r, "recorded", "How much of the heap that is");
-	insp_field_str(r, "mode", "hook", sites->sampled ? "sampled: estimates" : "every allocation");
-	if (sites->sampled) {
-		insp_field_u64(r, "sample_bytes", "one sample in", INSP_T_BYTES, sites->sample_bytes);
-		insp_field_u64(r, "samples", "live samples", INSP_T_COUNT, sites->nrecords);
-	}
-	insp_field_u64(r, "inuse_bytes", sites->sampled ? "in use, estimated" : "in use, recorded",
-		       INSP_T_BYTES, recorded > 0 ? (uint64_t)(recorded + 0.5) : 0);
-	insp_field_u64(r, "inuse_objects", sites->sampled ? "blocks, estimated" : "blocks, recorded",
-		       INSP_T_COUNT, blocks > 0 ? (uint64_t)(blocks + 0.5) : 0);
-	insp_field_u64(r, "walked_bytes", "in use by the walk", INSP_T_BYTES, walked);
-	insp_field_u64(r, "walked_objects", "blocks by the walk", INSP_T_COUNT, walked_blocks);
-	if (sites->sampled && walked) {
-		insp_field_f64(r, "estimate_share", "estimate by walk", INSP_T_RATIO,
-			       recorded / (double)walked);
-	} else if (!sites->sampled) {
-		insp_field_u64(r, "unknown_bytes", "not recorded", INSP_T_BYTES, walked - known);
-		insp_field_u64(r, "unknown_objects", "blocks not recorded", INSP_T_COUNT,
-			       walked_blocks - known_blocks);
-	}
-	insp_object_end(r);
-	if (!sites->sampled && walked_blocks > known_blocks)
-		insp_note(r, INSP_NOTE, "not_recorded",
-			  "not recorded: what was allocated before the hook started, by libc for itself, "
-			  "or while a signal handler interrupted the hook");
-	if (sites->dropped || sites->nested)
-		insp_note(r, INSP_WARNING, "dropped",
-			  "the hook dropped %" PRIu64 " events because a table was full or memory was short, "
-			  "and %" PRIu64 " in signal handlers", sites->dropped, sites->nested);
-	if (sites->unmatched)
-		insp_note(r, INSP_NOTE, "unmatched",
-			  "%" PRIu64 " records fit no chunk in use: caught in the middle of a call",
-			  sites->unmatched);
-	if (sites->damaged)
-		insp_note(r, INSP_WARNING, "damaged",
-			  "%" PRIu64 " entries of the hook's tables make no sense and were left out",
-			  sites->damaged);
 }
 
 static int gather(struct insp_context *ctx, const struct insp_sites *sites, const struct args *a,
@@ -416,8 +409,15 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	struct insp_profile *profile = NULL;
 	const uint32_t *numbers;
 	struct rows rows = {0};
+	const struct by *by = by_of(a->by);
 	int rc = insp_sites_wanted(ctx->snapshot, &sites, err);
 
+	if (!rc && a->stacks && by->table != &site_table)
+		rc = insp_fail(err, INSP_E_USAGE, "--stacks goes with --by site: a row is one stack there");
+	if (!rc && !strcmp(a->sort, "cum") && !by->cum)
+		rc = insp_fail(err, INSP_E_USAGE, "--sort cum goes with --by function or module");
+	if (!rc && !strcmp(a->sort, "alloc") && !by->allocs)
+		rc = insp_fail(err, INSP_E_USAGE, "--by %s knows live blocks only: not --sort alloc", by->name);
 	if (!rc)
 		rc = insp_heap_profile(ctx, sites, &profile, &numbers, err);
 	if (!rc)
@@ -425,14 +425,14 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (!rc) {
 		if (rows.n)
 			qsort_r(rows.items, rows.n, sizeof(*rows.items), by_key, (void *)a->sort);
-		report_rows(report, profile, &rows, a);
-		if (a->stacks && strcmp(a->by, "site") == 0) {
+		report_rows(report, profile, &rows, a, by);
+		if (a->stacks) {
 			insp_list_begin(report, "stacks", "Stacks");
 			for (size_t i = 0; i < rows.n && (!a->limit || i < a->limit); i++)
 				report_stack(report, profile, &rows.items[i], ctx->pool);
 			insp_list_end(report);
 		}
-		report_join(report, ctx->snapshot, sites);
+		insp_report_site_join(report, ctx->snapshot, sites);
 		insp_report_profile_only(report, profile);
 	}
 	insp_vec_free(&rows);
@@ -447,10 +447,11 @@ const struct insp_command insp_cmd_heap_top = {
 	.help = "Needs the hook: start the program with 'meminspect run -- PROGRAM'. In use is what lives "
 		"now, allocated is all since the start; both count the bytes that were asked for. By site, "
 		"the row names the innermost function that is not of the allocator's wrappers and its "
-		"callers; --stacks shows all of the stack. By function, cum adds what it calls.\n\n"
-		"Below stands how much of the heap the hook knows, beside what the walk found: what was "
-		"allocated before it started is not in it. In sampled mode all figures are estimates, "
-		"and the line 'estimate by walk' says how near they are in sum.",
+		"callers; --stacks shows all of the stack, and heap chunks --site N its blocks. By function and "
+		"module, cum adds what it calls.\n\n"
+		"Below stands how much of the heap that explains, beside what the walk found: what is on "
+		"record, and what is not and why. In sampled mode all figures are estimates, and "
+		"the line 'estimate by walk' says how near they are in sum.",
 	.example = "heap top --by function --limit 10",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -47,16 +47,17 @@ typedef uint64_t insp_hook_pair __attribute__((vector_size(16)));
 static hook_inline void insp_hook_count(struct insp_hook_thread *t, uint32_t site, uint64_t objects,
 					uint64_t bytes)
 {
-	uint64_t page = hook_likely(t->pages) ? t->pages[site / INSP_HOOK_PAGE_SITES] : 0;
+	uint64_t page = 0;
 
-	if (hook_unlikely(!page)) {
-		if (t->pages)
+	if (hook_likely(t->pages)) {
+		page = t->pages[site / INSP_HOOK_PAGE_SITES];
+		if (hook_unlikely(!page))
 			page = (uint64_t)insp_hook_counters_page(t->pages,
 								 site / INSP_HOOK_PAGE_SITES);
-		if (!page) {
-			insp_hook_count_shared(site, objects, bytes);
-			return;
-		}
+	}
+	if (hook_unlikely(!page)) {
+		insp_hook_count_shared(site, objects, bytes);
+		return;
 	}
 	insp_hook_pair *pair = (insp_hook_pair *)page + site % INSP_HOOK_PAGE_SITES;
 

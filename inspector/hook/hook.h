@@ -88,10 +88,13 @@ struct insp_hook_memo_frame {
 	uint64_t sp;   /* stack pointer in that frame: the return address lies at sp - 8 */
 	uint64_t pc;
 	uint64_t hash; /* of the pcs from the outermost frame to this one */
-	struct insp_hook_memo_more {
-		uint32_t frame;	 /* its number in the table of frames; 0: not looked up */
-		uint16_t nbp;	 /* entries of bp_words for the frames further out */
-		bool bp_matters; /* rbp is needed to get from here outward */
+	union {
+		uint64_t whole; /* so that one store does */
+		struct {
+			uint32_t frame;	 /* its number in the table of frames; 0: not looked up */
+			uint16_t nbp;	 /* entries of bp_words for the frames further out */
+			bool bp_matters; /* rbp is needed to get from here outward */
+		};
 	} more;
 };
 
@@ -186,6 +189,7 @@ enum insp_hook_rule_kind {
 	HOOK_RULE_BP_AT, /* CFA = *(rbp + offset): a frame that realigned its stack */
 	HOOK_RULE_SIGNAL, /* a signal trampoline: the registers lie in a ucontext at rsp */
 	HOOK_RULE_PLT,	/* CFA = rsp + 8, and 8 more from byte `offset` of the 16-byte entry on */
+	HOOK_RULE_OWN = 8, /* a bit: a frame of the hook itself, where a compiler did not jump to a slow path */
 };
 enum insp_hook_bp_kind {
 	HOOK_BP_SAME,	/* the caller's rbp is ours */
@@ -206,9 +210,12 @@ typedef uint64_t insp_hook_rule;
 
 insp_hook_rule insp_hook_rule_make(unsigned kind, unsigned bp_kind, int64_t bp_offset,
 				   int64_t offset);
+/* A plain rule as one that is not: with a kind. */
+insp_hook_rule insp_hook_rule_careful(insp_hook_rule rule);
 /* Plain flags in the two lowest bits, then the kind; for plain rules: no more than the flags. */
 static inline unsigned insp_hook_rule_top(insp_hook_rule r) { return (unsigned)(r >> 56); }
-static inline unsigned insp_hook_rule_kind(insp_hook_rule r) { return (r >> 58) & 15; }
+static inline unsigned insp_hook_rule_kind(insp_hook_rule r) { return (r >> 58) & 7; }
+static inline bool insp_hook_rule_own(insp_hook_rule r) { return (r >> 58) & HOOK_RULE_OWN; }
 static inline unsigned insp_hook_rule_bp_kind(insp_hook_rule r) { return (unsigned)(r >> 62); }
 static inline int64_t insp_hook_rule_offset(insp_hook_rule r) { return (int32_t)r; }
 static inline int64_t insp_hook_rule_bp_offset(insp_hook_rule r)
@@ -218,6 +225,9 @@ static inline int64_t insp_hook_rule_bp_offset(insp_hook_rule r)
 
 /* From the unwind tables, for code at exactly pc. */
 insp_hook_rule insp_hook_cfi_rule(uintptr_t pc);
+
+/* Of the library itself, by the linker. */
+extern const char __ehdr_start[], etext[];
 
 int insp_hook_rules_init(unsigned bits);
 /* A module went: what is remembered about its addresses is void. */
@@ -236,9 +246,6 @@ insp_hook_rule insp_hook_rule_slow(uintptr_t return_address);
 /* ---- walk.c */
 
 void insp_hook_memo_init(struct insp_hook_memo *memo);
-
-/* Of the library itself, by the linker. */
-extern const char __ehdr_start[], etext[];
 
 /* The site of the stack whose innermost frame continues at pc with that rsp and rbp; 0: none. */
 uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp);

@@ -25,11 +25,9 @@ struct caller {
 /* So large that the countdown never comes back to it. */
 #define NEVER (UINT64_MAX >> 1)
 
-/* Is a block of n bytes to be recorded? Also sets the countdown again. */
-static bool drawn(size_t n)
+/* As below, in any mode but full. */
+static hook_cold bool drawn_otherwise(size_t n)
 {
-	if (hook_likely(insp_hook_mode == INSP_HOOK_FULL))
-		return true;
 	if (hook_unlikely(insp_hook_mode == INSP_HOOK_OFF)) {
 		if (!insp_hook_start())
 			return false; /* asks again next time */
@@ -37,7 +35,7 @@ static bool drawn(size_t n)
 			insp_hook_left = NEVER;
 			return false;
 		}
-		return drawn(n);
+		return insp_hook_mode == INSP_HOOK_FULL || drawn_otherwise(n);
 	}
 	if (n > PTRDIFF_MAX)
 		return false; /* it will fail */
@@ -57,6 +55,12 @@ static bool drawn(size_t n)
 	}
 	insp_hook_left = insp_hook_draw(&insp_hook_self->random);
 	return true;
+}
+
+/* Is a block of n bytes to be recorded? Also sets the countdown again. */
+static hook_inline bool drawn(size_t n)
+{
+	return hook_likely(insp_hook_mode == INSP_HOOK_FULL) || drawn_otherwise(n);
 }
 
 static hook_cold void record_sample(struct insp_hook_thread *t, uintptr_t p, size_t n, uint32_t site)

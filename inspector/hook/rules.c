@@ -36,6 +36,18 @@ void insp_hook_rules_forget(void)
 	(void)__atomic_fetch_add(&insp_hook_rules.generation, UINT64_C(1) << 48, __ATOMIC_RELAXED);
 }
 
+/* A plain rule as one that is not. */
+insp_hook_rule insp_hook_rule_careful(insp_hook_rule rule)
+{
+	unsigned top = insp_hook_rule_top(rule);
+	uint64_t kind = top & HOOK_PLAIN_FROM_BP ? HOOK_RULE_BP : HOOK_RULE_SP;
+	uint64_t bp_kind = top & HOOK_PLAIN_BP_SAVED ? HOOK_BP_CFA : HOOK_BP_SAME;
+
+	if (insp_hook_rule_kind(rule) != HOOK_RULE_PLAIN)
+		return rule;
+	return (rule & ~(UINT64_C(0xff) << 56)) | kind << 58 | bp_kind << 62;
+}
+
 static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
 {
 	/* The call is before the address, and may be the last thing in its function. */
@@ -51,6 +63,8 @@ static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
 		if (at_kind == HOOK_RULE_SIGNAL || at_kind == HOOK_RULE_END)
 			rule = at;
 	}
+	if (return_address - (uintptr_t)__ehdr_start < (uintptr_t)etext - (uintptr_t)__ehdr_start)
+		rule = insp_hook_rule_careful(rule) | (uint64_t)HOOK_RULE_OWN << 58;
 	return rule;
 }
 

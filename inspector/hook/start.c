@@ -251,9 +251,11 @@ static const char *defined_in(void *fn, bool *ret_defined)
 static bool allocator_fits(void)
 {
 	bool defined = false;
-	void *next, *first = dlsym(RTLD_DEFAULT, "malloc"), *mine = (void *)malloc, *version;
+	void *next, *first = dlsym(RTLD_DEFAULT, "malloc"), *mine, *version;
 
 	memcpy(&next, &insp_hook_real.malloc, sizeof(next));
+	/* Not malloc: here as everywhere that is the function of whoever comes first. */
+	memcpy(&mine, &(void *(*)(size_t)){insp_hook_slow_malloc}, sizeof(mine));
 	memcpy(&version, &(const char *(*)(void)){gnu_get_libc_version}, sizeof(version));
 	const char *libc = defined_in(version, &defined), *theirs = defined_in(next, &defined);
 
@@ -261,8 +263,10 @@ static bool allocator_fits(void)
 		stand_aside("malloc is that of ", base_name(theirs));
 		return false;
 	}
+	const char *ours = defined_in(mine, &defined);
+
 	theirs = defined_in(first, &defined);
-	if (first && first != mine && theirs && defined && strcmp(theirs, defined_in(mine, &defined)) != 0) {
+	if (theirs && defined && ours && strcmp(theirs, ours) != 0) {
 		stand_aside("malloc is that of ", base_name(theirs));
 		return false;
 	}

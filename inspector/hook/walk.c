@@ -96,16 +96,11 @@ static hook_cold enum outcome step_signal(struct insp_hook_thread *t, struct pos
 /* One frame outward by any rule, with every address checked. */
 static hook_cold enum outcome step_careful(struct insp_hook_thread *t, struct position *at, uint64_t rule)
 {
+	rule = insp_hook_rule_careful(rule);
 	unsigned kind = insp_hook_rule_kind(rule), bp_kind = insp_hook_rule_bp_kind(rule);
 	int64_t offset = insp_hook_rule_offset(rule);
 	uintptr_t bp = *at->bp_at, cfa, slot;
 
-	if (kind == HOOK_RULE_PLAIN) {
-		unsigned top = insp_hook_rule_top(rule);
-
-		kind = top & HOOK_PLAIN_FROM_BP ? HOOK_RULE_BP : HOOK_RULE_SP;
-		bp_kind = top & HOOK_PLAIN_BP_SAVED ? HOOK_BP_CFA : HOOK_BP_SAME;
-	}
 	switch (kind) {
 	case HOOK_RULE_SP:
 		cfa = at->sp + (uint64_t)offset;
@@ -261,8 +256,12 @@ static hook_cold void append_with_bp(struct insp_hook_memo *memo, struct insp_ho
 
 		m++;
 		*m = (struct insp_hook_memo_frame){
-			s->sp, s->pc, mix(m >= &memo->frames[HOOK_PADS + 1] ? m[-1].hash : 0, s->pc),
-			{.nbp = nbp, .bp_matters = bp_matters(insp_hook_rule_top(s->rule), outer)}};
+			.sp = s->sp,
+			.pc = s->pc,
+			.hash = mix(m >= &memo->frames[HOOK_PADS + 1] ? m[-1].hash : 0, s->pc),
+			.more.nbp = nbp,
+			.more.bp_matters = bp_matters(insp_hook_rule_top(s->rule), outer),
+		};
 		nbp = note_bp(memo, m, (const uint64_t *)s->bp_at, w->mine);
 	}
 }
@@ -270,7 +269,7 @@ static hook_cold void append_with_bp(struct insp_hook_memo *memo, struct insp_ho
 static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct insp_hook_step *steps,
 				   uint32_t n)
 {
-	const struct insp_hook_memo_more more = {.nbp = m->more.nbp};
+	const struct insp_hook_memo_frame like = {.more.nbp = m->more.nbp};
 	uint64_t hash = m->hash;
 
 	for (const struct insp_hook_step *s = steps + n; s > steps;) {
@@ -280,7 +279,7 @@ static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct 
 		m->sp = s->sp;
 		m->pc = s->pc;
 		m->hash = hash;
-		m->more = more;
+		m->more.whole = like.more.whole;
 	}
 	return hash;
 }
@@ -329,6 +328,8 @@ static hook_cold bool walk_careful(struct insp_hook_thread *t, struct position *
 		return false;
 	}
 	outcome = step_careful(t, at, rule);
+	if (insp_hook_rule_own(rule))
+		w->n = 0; /* stacks begin with the caller */
 	if (outcome == WENT_ON)
 		return true;
 	w->met = &t->memo.frames[0];
@@ -412,20 +413,6 @@ careful: {
 	*ret = (struct walked){n, tops, m, bp_at, from->bp_at, keep};
 }
 
-static inline bool in_own_code(uint64_t pc)
-{
-	return pc - (uint64_t)__ehdr_start < (uint64_t)etext - (uint64_t)__ehdr_start;
-}
-
-/* Steps out of the hook itself, where a compiler did not jump to the slow path but called it. */
-static hook_cold bool leave_own_code(struct insp_hook_thread *t, struct position *at)
-{
-	for (unsigned i = 0; in_own_code(at->pc); i++)
-		if (i == 4 || step_careful(t, at, insp_hook_rule_of(at->pc)) != WENT_ON)
-			return false;
-	return true;
-}
-
 /* Steps taken without the memo, which cannot hold them together with what it kept. */
 static hook_cold uint32_t capture_plain(struct insp_hook_thread *t, const struct position *at)
 {
@@ -440,19 +427,14 @@ static hook_cold uint32_t capture_plain(struct insp_hook_thread *t, const struct
 	return site;
 }
 
-/* Not on the thread's own stack, or in the hook's own code. */
+/* Not on the thread's own stack, as far as that is known. */
 static hook_cold uint32_t capture_elsewhere(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
 {
 	struct position at = {.pc = pc, .sp = sp, .bp_at = &bp, .limit = t->stack_hi};
-	uint32_t site;
 
 	set_limit(t, &at);
-	if (!leave_own_code(t, &at))
-		return 0;
 	t->memo.n = t->memo.site = 0;
-	site = capture_plain(t, &at);
-	/* Where rbp lies on this stack is of no use to the next walk. */
-	return site;
+	return capture_plain(t, &at);
 }
 
 uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
@@ -460,7 +442,7 @@ uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
 	const struct position at = {.pc = pc, .sp = sp, .bp_at = &bp, .limit = t->stack_hi, .own = true};
 	struct walked w;
 
-	if (hook_unlikely(sp - t->stack_lo >= t->stack_hi - t->stack_lo || in_own_code(pc)))
+	if (hook_unlikely(sp - t->stack_lo >= t->stack_hi - t->stack_lo))
 		return capture_elsewhere(t, pc, sp, bp);
 	walk(t, &at, true, &w);
 	if (hook_unlikely(!w.keep || w.met + w.n > &t->memo.frames[HOOK_PADS - 1 + HOOK_DEPTH]))

@@ -82,10 +82,12 @@ int main(int argc, char **argv)
 	for (int i = 0; i < n; i++) {
 		workers[i].random = 77 + (uint64_t)i;
 		workers[i].steps = argc > 2 ? strtol(argv[2], NULL, 10) : 3000000;
+	}
+	for (int i = 1; i < n; i++)
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			return 3;
-	}
-	for (int i = 0; i < n; i++)
+	work(&workers[0]);
+	for (int i = 1; i < n; i++)
 		pthread_join(workers[i].thread, NULL);
 	return 0;
 }

@@ -1,88 +1,127 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# hook.sh: what the companion hook costs its host: CPU time as a ratio to the plain program, medians
-# of interleaved runs, beside heaptrack, gperftools' heap profiler and jemalloc's profiling where
-# they are installed.
+# hook.sh: what the companion hook costs its host: CPU time, wall time and peak memory as ratios to the
+# plain program, medians of interleaved runs, beside heaptrack, gperftools' heap profiler and
+# jemalloc's profiling where they are installed.
 #
-# Environment: RUNS (7), BUILD; ONLY=pattern of programs. Let nothing else run meanwhile.
-# Prints a table; "limit" is what sampled and full mode are held to. Exit 1 when one is crossed.
+# Environment: RUNS (7); SLOW (1): runs of the tools that take many times as long; BUILD;
+# ONLY=pattern of programs, VARIANTS=pattern. Let nothing else run meanwhile.
+# Prints a table; "limit" is what sampled and full mode are held to: sampled mode above plain
+# forwarding (off), full mode above the plain program. Exit 1 when one is crossed.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-: "${BUILD:=$PWD/build}" "${RUNS:=7}" "${ONLY:=*}"
+: "${BUILD:=$PWD/build}" "${RUNS:=7}" "${SLOW:=1}" "${ONLY:=*}" "${VARIANTS:=*}"
 hook=$(realpath "$BUILD/libmeminspect-hook.so") || exit 1
 T=$(mktemp -d) || exit 1
 trap 'rm -rf "$T"' EXIT
 trap 'exit 130' INT TERM
-"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -fno-optimize-sibling-calls \
-	-o "$T/hook-loop" scripts/bench/hook-loop.c -lpthread || exit 1
+for program in hook-loop hook-run; do
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -fno-optimize-sibling-calls \
+		-o "$T/$program" scripts/bench/$program.c -lpthread || exit 1
+done
 crossed=0
 
-tcmalloc=$(ldconfig -p | awk '/libtcmalloc\.so/ {print $NF; exit}')
-jemalloc=$(ldconfig -p | awk '/libjemalloc\.so/ {print $NF; exit}')
+library() { ldconfig -p | awk -v name="$1" 'index($1, name) == 1 && /x86-64/ {print $NF; exit}'; }
+tcmalloc=$(library libtcmalloc.so) jemalloc=$(library libjemalloc.so)
+# Behind the others: programs that bring an allocator along are to run on libc's.
+libc=$(library libc.so.6)
+heaptrack_preload=$(echo /usr/lib*/heaptrack/libheaptrack_preload.so /usr/lib/*/heaptrack/libheaptrack_preload.so |
+	tr ' ' '\n' | while read -r f; do [ -r "$f" ] && echo "$f" && break; done)
 
-# with VARIANT COMMAND...: runs it so
+# with VARIANT COMMAND...: runs it so; prints CPU, wall, memory
 with()
 {
-	local variant=$1
+	local variant=$1 after=${PRELOAD_AFTER:+:$PRELOAD_AFTER}
 	shift
 	case $variant in
-	plain) "$@" ;;
-	off | sampled | full) LD_PRELOAD=$hook MEMINSPECT_HOOK=$variant "$@" ;;
-	heaptrack) heaptrack -o "$T/ht" "$@" ;;
-	gperftools) LD_PRELOAD=$tcmalloc HEAPPROFILE=$T/gp "$@" ;;
-	jemalloc) LD_PRELOAD=$jemalloc "$@" ;;
-	jemalloc-prof) LD_PRELOAD=$jemalloc MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:19 "$@" ;;
-	esac >"$T/out" 2>&1 </dev/null
-}
-
-# seconds of CPU, children included
-cpu()
-{
-	local TIMEFORMAT='%U %S'
-	{ time with "$@"; } 2>&1 | tail -n 1 | awk '{print $1 + $2}'
+	plain) LD_PRELOAD=${PRELOAD_AFTER:-} "$T/hook-run" "$@" ;;
+	off | sampled | full) MEMINSPECT_HOOK=$variant "$T/hook-run" env LD_PRELOAD="$hook$after" "$@" ;;
+	heaptrack) "$T/hook-run" heaptrack -o "$T/ht" "$@" ;;
+	# its library alone, what it writes thrown away
+	heaptrack-null) DUMP_HEAPTRACK_OUTPUT=/dev/null "$T/hook-run" env LD_PRELOAD="$heaptrack_preload$after" "$@" ;;
+	gperftools) HEAPPROFILE=$T/gp "$T/hook-run" env LD_PRELOAD="$tcmalloc" "$@" ;;
+	jemalloc) "$T/hook-run" env LD_PRELOAD="$jemalloc" "$@" ;;
+	jemalloc-prof)
+		MALLOC_CONF=prof:true,prof_active:true,lg_prof_sample:19 \
+			"$T/hook-run" env LD_PRELOAD="$jemalloc" "$@" ;;
+	esac
+	rm -f "$T"/gp.* "$T"/ht.*
 }
 
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+column() { cut -d' ' -f"$1" "$T/t.$2" | median; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf("%.3f", (b > 0 ? a / b : 0))}'; }
+above() { awk -v r="$1" -v l="$2" 'BEGIN {exit !(r > l)}'; }
 
 variants='plain off sampled full'
 command -v heaptrack >/dev/null && variants="$variants heaptrack"
+[ -n "$heaptrack_preload" ] && variants="$variants heaptrack-null"
 [ -n "$tcmalloc" ] && variants="$variants gperftools"
 [ -n "$jemalloc" ] && variants="$variants jemalloc jemalloc-prof"
+
+# One line of the table: NAME VARIANT LIMIT
+line()
+{
+	local name=$1 v=$2 limit=$3 base=plain held
+	[ "$v" = sampled ] && [[ $name != malloc-* ]] && base=off
+	held=$(ratio "$(column 1 "$v")" "$(column 1 $base)")
+	if [ -n "$limit" ] && above "$held" "$limit"; then
+		limit="$limit  crossed"
+		crossed=1
+	fi
+	[ $base = off ] && limit="$limit  ($held above off)"
+	printf '%-22s %-15s %7s %7s %7s   %s\n' "$name" "$v" "$(ratio "$(column 1 "$v")" "$(column 1 plain)")" \
+		"$(ratio "$(column 2 "$v")" "$(column 2 plain)")" \
+		"$(ratio "$(column 3 "$v")" "$(column 3 plain)")" "$limit"
+}
 
 # measure NAME SAMPLED-LIMIT FULL-LIMIT COMMAND...
 measure()
 {
-	local name=$1 sampled=$2 full=$3 v plain ratio limit
+	local name=$1 sampled=$2 full=$3 v i
 	shift 3
 	# shellcheck disable=SC2053 # a pattern on purpose
 	[[ $name == $ONLY ]] || return
 	rm -f "$T"/t.*
 	for ((i = 0; i < RUNS; i++)); do
 		for v in $variants; do
-			# the slow ones once
-			case $v in heaptrack | gperftools) [ $i = 0 ] || continue ;; esac
-			cpu "$v" "$@" >>"$T/t.$v"
+			# shellcheck disable=SC2053
+			[[ $v == plain || $v == off || $v == $VARIANTS ]] || continue
+			case $v in heaptrack* | gperftools) [ $i -lt "$SLOW" ] || continue ;; esac
+			with "$v" "$@" >>"$T/t.$v"
 		done
 	done
-	plain=$(median <"$T/t.plain")
 	for v in $variants; do
-		ratio=$(awk -v a="$(median <"$T/t.$v")" -v b="$plain" 'BEGIN {printf("%.3f", (b > 0 ? a / b : 0))}')
-		limit=''
-		[ $v = sampled ] && limit=$sampled
-		[ $v = full ] && limit=$full
-		if [ -n "$limit" ] && awk -v r="$ratio" -v l="$limit" 'BEGIN {exit !(r > l)}'; then
-			limit="$limit  crossed"
-			crossed=1
-		fi
-		printf '%-22s %-14s %7s   %s\n' "$name" "$v" "$ratio" "$limit"
+		[ -s "$T/t.$v" ] || continue
+		case $v in
+		sampled) line "$name" "$v" "$sampled" ;;
+		full) line "$name" "$v" "$full" ;;
+		*) line "$name" "$v" '' ;;
+		esac
 	done
 }
 
-printf '%-22s %-14s %7s   %s\n' program variant 'CPU' limit
+# A server on libc's malloc under its own load generator, over a socket file: CPU of the server.
+# redis-server links jemalloc: libc in front of it takes the calls.
+redis()
+{
+	local variants='plain off sampled full'
+	[ -n "$heaptrack_preload" ] && variants="$variants heaptrack-null"
+	cat >"$T/redis.sh" <<EOF
+rm -f $T/s $T/pid
+redis-server --port 0 --unixsocket $T/s --daemonize yes --pidfile $T/pid --save '' --dir $T
+for ((i = 0; i < 100; i++)); do [ -S $T/s ] && [ -s $T/pid ] && break; sleep 0.1; done
+env LD_PRELOAD= redis-benchmark -s $T/s -q -t set,get,lpush,lpop,sadd,hset -n 100000 -r 100000 -d 100
+EOF
+	SERVER=$T/pid PRELOAD_AFTER=$libc measure redis-server 1.02 1.25 bash "$T/redis.sh"
+}
+
+printf '%-22s %-15s %7s %7s %7s   %s\n' program variant CPU wall memory limit
 measure malloc-1-thread 1.10 2.0 "$T/hook-loop" 1 3000000
 measure malloc-2-threads 1.10 2.0 "$T/hook-loop" 2 1500000
 measure malloc-4-threads 1.10 2.0 "$T/hook-loop" 4 750000
+command -v redis-benchmark >/dev/null && redis
 sql='create table t(a, b); with recursive c(x) as (select 1 union all select x + 1 from c where x < 200000)
 	insert into t select x, hex(randomblob(30)) from c; create index i on t(b); select count(*) from t;'
 command -v sqlite3 >/dev/null && measure sqlite3 1.02 1.15 sqlite3 :memory: "$sql"

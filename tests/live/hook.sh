@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # hook.sh: run, heap top, profile and whatis on a program that counts for itself; what they write is
-# what pprof reads, and a saved snapshot says the same.
+# what pprof reads, and a saved snapshot says the same. Environment: HOOK, another build of the hook.
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -11,7 +11,8 @@ need jq gzip
 start_with()
 {
 	local line
-	exec {VICTIM_FD}< <(exec "$MEMINSPECT" run "$@" -- "$VICTIMS/hook_truth" 3 20000)
+	exec {VICTIM_FD}< <(exec "$MEMINSPECT" run ${HOOK:+--hook "$HOOK"} "$@" -- \
+		"$VICTIMS/hook_truth" 3 20000)
 	PID=$!
 	pids="$pids $PID"
 	TRUTH=''
@@ -53,6 +54,30 @@ mi heap top --limit 3 --stacks "$PID"
 check 'heap top names the line' text_has 'site_large (hook_truth.c:'
 check 'stacks reach the start of the thread' text_has 'start_thread'
 
+mi heap top --limit 0 --format json "$PID"
+site=$(jq -r '[.top[] | select(.name | startswith("site_large"))][0].site' "$T/out")
+blocks=$(jq -r --argjson s "$site" '.top[] | select(.site == $s) | .inuse_objects' "$T/out")
+mi heap top --limit 0 "$PID"
+check 'heap top prints the number of the site' grep -qE "^ *$site .*site_large" <<<"$OUT"
+mi heap chunks --site "$site" --format json "$PID"
+check 'heap chunks --site has as many blocks' is "$(jq '.chunks | length' "$T/out")" "$blocks"
+mi whatis "$(jq -r '.chunks[0].addr' "$T/out")" --format json "$PID"
+check 'and whatis says the same number' is "$(jq .allocation.site "$T/out")" "$site"
+mi heap chunks --site 999999 "$PID"
+check 'a site that is not there is one line' err_has 'no site 999999'
+for by in function module; do
+	mi heap top --by $by --limit 0 --format json "$PID"
+	check "--by $by: cumulative is at least flat" json \
+		'[.top[] | .cum_bytes >= .inuse_bytes and .cum_alloc_objects >= .alloc_objects] | all'
+done
+check '--by module: all stacks begin in libc' json '([.top[].cum_bytes] | max) as $m | $m == .recorded.inuse_bytes'
+mi heap top --by size --sort alloc "$PID"
+check 'a sort that a grouping does not have is refused' is "$RC" 2
+mi heap top --format json "$PID"
+check 'the parts of the heap add up' json '.recorded | .walked_bytes ==
+	.attributed_bytes + .unseen_bytes + .foreign_bytes and .walked_objects ==
+	.attributed_objects + .unseen_objects + .foreign_objects'
+
 mi heap chunks --state used --sort size --limit 1 --format json "$PID"
 mi whatis "$(jq -r '.chunks[0].addr' "$T/out")" --format json "$PID"
 check 'whatis knows who asked for the largest block' is \
@@ -73,6 +98,12 @@ check 'the flame graph holds the functions' grep -q '"site_large"' "$T/heap.html
 check 'the flame graph fetches nothing' is "$(grep -cE 'https?://|src=|@import' "$T/heap.html")" 0
 mi heap top --format pprof -o "$T/top.pb.gz" "$PID"
 check 'heap top gives the same profile' is "$RC" 0
+for type in heap threads; do
+	for format in pprof folded flamegraph text json csv; do
+		mi profile $type --format $format -o "$T/any" "$PID"
+		check "profile $type --format $format" [ "$RC" = 0 -a -s "$T/any" ]
+	done
+done
 mi profile threads --format folded "$PID"
 check 'profile threads counts them' is "$(awk '{n += $NF} END {print n}' <<<"$OUT")" 4
 mi heap summary --format pprof "$PID"
@@ -108,6 +139,8 @@ mi heap top --by function --limit 0 --format json "$PID"
 check 'sampled: within a fifth of the truth in sum' jq -en --argjson truth "$TRUTH" --slurpfile o "$T/out" '
 	([$truth.sites[] | .[1]] | add) as $want | ([$o[0].top[].alloc_bytes] | add) as $got
 	| $got > $want * 0.8 and $got < $want * 1.2'
+check 'sampled: the parts add up' json '.recorded | .walked_bytes ==
+	.attributed_bytes + .not_drawn_bytes + .foreign_bytes and .estimate_share > 0.5 and .estimate_share < 1.5'
 check 'sampled: says that it is an estimate' is "$(jq -r .recorded.mode "$T/out")" 'sampled: estimates'
 check 'the program works on' alive
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The walker of glibc malloc on other glibcs than this machine's, from Debian releases old and new:
-# tests/live/test_glibc and tests/live/trim.sh with their victims run by their loader and libc.
+# tests/live/test_glibc and tests/live/trim.sh with their victims run by their loader and libc; and
+# tests/live/hook.sh, with the companion hook built for the libc where that is older than the one here.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -33,6 +34,52 @@ run_by()
 		"$dir/lib/ld-linux-x86-64.so.2" "$dir/lib" "$2" >"$dir/victims/books" && chmod +x "$dir/victims/books"
 }
 
+# The companion hook compiled and linked as on that release: glibc before 2.35 lacks _dl_find_object,
+# before 2.34 dlsym is in a library of its own.
+# old_hook RELEASE: the hook and a hook_truth for it
+old_hook()
+{
+	local dir=$BUILD/glibc/$1 headers cflags src objs=''
+	headers="-isystem $dir/dev/include -isystem $dir/dev/include/x86_64-linux-gnu"
+	cflags=$(make -s --no-print-directory -f - print <<-'EOF'
+		include inspector/hook/hook.mk
+		print: ; @echo $(HOOK_CFLAGS)
+	EOF
+	)
+	mkdir -p "$dir/hook"
+	for src in inspector/hook/*.c; do
+		# shellcheck disable=SC2086 # lists of words
+		gcc $headers $cflags -c -o "$dir/hook/$(basename "$src" .c).o" "$src" || return
+		objs="$objs $dir/hook/$(basename "$src" .c).o"
+	done
+	# shellcheck disable=SC2086
+	gcc -shared -nostdlib -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -o "$dir/hook/libmeminspect-hook.so" \
+		$objs "$dir/lib/libdl.so.2" "$dir/lib/libpthread.so.0" "$dir/lib/libc.so.6" \
+		"$dir/dev/libc_nonshared.a" "$dir/lib/ld-linux-x86-64.so.2" -lgcc || return
+	# shellcheck disable=SC2086
+	gcc $headers -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-pie -fno-optimize-sibling-calls -fno-builtin -c \
+		-o "$dir/hook_truth.o" tests/victims/hook_truth.c &&
+		gcc -nostdlib -no-pie -o "$dir/hook_truth" "$dir/dev/crt1.o" "$dir/dev/crti.o" \
+			"$dir/hook_truth.o" "$dir/lib/libpthread.so.0" "$dir/lib/libc.so.6" \
+			"$dir/dev/libc_nonshared.a" "$dir/lib/ld-linux-x86-64.so.2" -lgcc "$dir/dev/crtn.o"
+}
+
+# hook_on RELEASE: tests/live/hook.sh there
+hook_on()
+{
+	local dir=$BUILD/glibc/$1 program=$VICTIMS/hook_truth hook=$BUILD/libmeminspect-hook.so
+	if [ -d "$dir/dev" ]; then
+		old_hook "$1" || return
+		program=$dir/hook_truth hook=$dir/hook/libmeminspect-hook.so
+	fi
+	mkdir -p "$dir/hook-victims"
+	# The loader alone has the hook before it: other programs could not load one for a newer libc.
+	printf '#!/bin/sh\nhook=$LD_PRELOAD\nunset LD_PRELOAD\nexec "%s" --library-path "%s" --preload "$hook" "%s" "$@"\n' \
+		"$dir/lib/ld-linux-x86-64.so.2" "$dir/lib" "$program" >"$dir/hook-victims/hook_truth" &&
+		chmod +x "$dir/hook-victims/hook_truth" && ln -sf "$VICTIMS/mix" "$dir/hook-victims/mix"
+	HOOK=$hook VICTIMS=$dir/hook-victims tests/live/hook.sh
+}
+
 npass=0 nfail=0
 count()
 {
@@ -57,6 +104,7 @@ for dir in "$BUILD"/glibc/*/lib; do
 	fi
 	echo "--- $release: $(strings "$dir/libc.so.6" | grep -m 1 'GNU C Library')"
 	GLIBC_DIR=$dir count "$test"
+	count hook_on "$release"
 	run_by "$release" "$books" && VICTIMS=$BUILD/glibc/$release/victims count tests/live/trim.sh
 done
 echo "$npass passed, $nfail failed, 0 skipped"
