@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * atomic: a file that appears whole or not at all: written beside its name and renamed over it at the
- * end. A full disk or a kill leaves the old file, or none (a kill may leave NAME.XXXXXX behind).
+ * atomic: a file that appears whole or not at all: written without a name in the same folder, which it
+ * gets at the end. A full disk or a kill leaves the old file, or none. Only where the file system knows no
+ * nameless files (NFS, some overlays) it is NAME.XXXXXX meanwhile, and a kill may leave that behind.
  */
 #ifndef INSP_BASE_ATOMIC_H
 #define INSP_BASE_ATOMIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +16,7 @@
 struct insp_atomic {
 	char *path, *temporary;
 	int fd;		/* write to it as you like */
+	bool nameless;	/* it has not even its temporary name yet */
 	int failed;	/* errno of the first failed insp_atomic_put; 0 none */
 };
 

@@ -139,8 +139,7 @@ const struct insp_command insp_cmd_save = {
 		"copied in the pause, and compressed and written while the process runs; where there is not "
 		"as much memory, the pause lasts until they are written, unless --allow-inject permits "
 		"another copy.\n\n"
-		"It is written beside its name and renamed at the end: a full disk or a kill leaves the "
-		"old file, or none.",
+		"It gets its name when all is written: a full disk or a kill leaves the old file, or none.",
 	.example = "save peak.mi",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -68,6 +68,11 @@ struct insp_thread {
 	size_t stack_len;		 /* bytes */
 
 	struct insp_frames frames;	 /* filled by stack/ after the pause */
+
+	/* Only where a core is to be made of it: all general registers, in the kernel's order, and
+	   floating point and vectors, as XSAVE writes them (512 bytes: as FXSAVE does). In pool. */
+	uint8_t *kernel_regs, *xsave;
+	size_t kernel_regs_bytes, xsave_bytes;
 };
 
 /*

@@ -48,14 +48,33 @@ static void add(struct bytes *b, const void *p, size_t n)
 	b->n += n;
 }
 
-static void add_note(struct bytes *b, uint32_t type, const void *desc, size_t n)
+static void add_named(struct bytes *b, const char name[8], uint32_t type, const void *desc, size_t n)
 {
-	const Elf64_Nhdr head = {.n_namesz = 5, .n_descsz = (uint32_t)n, .n_type = type};
+	const Elf64_Nhdr head = {.n_namesz = (uint32_t)strlen(name) + 1, .n_descsz = (uint32_t)n,
+				 .n_type = type};
 
 	add(b, &head, sizeof(head));
-	add(b, "CORE\0\0\0", 8);
+	add(b, name, 8);
 	add(b, desc, n);
 	add(b, "\0\0\0", (4 - n % 4) % 4);
+}
+
+static void add_note(struct bytes *b, uint32_t type, const void *desc, size_t n)
+{
+	add_named(b, "CORE\0\0\0", type, desc, n);
+}
+
+/* Floating point and vectors: the first in a note of its own for those who know no other. */
+static void add_vectors(struct bytes *b, const struct insp_thread *t)
+{
+	struct user_fpregs_struct fp;
+
+	if (t->xsave_bytes < sizeof(fp))
+		return;
+	memcpy(&fp, t->xsave, sizeof(fp));
+	add_note(b, NT_FPREGSET, &fp, sizeof(fp));
+	if (t->xsave_bytes > sizeof(fp))
+		add_named(b, "LINUX\0\0", NT_X86_XSTATE, t->xsave, t->xsave_bytes);
 }
 
 static void add_thread(struct bytes *b, const struct insp_thread *t)
@@ -65,6 +84,8 @@ static void add_thread(struct bytes *b, const struct insp_thread *t)
 
 	if (!t->have_regs)
 		return; /* a thread with registers of zeroes would be a lie */
+	if (t->kernel_regs_bytes == sizeof(regs))
+		memcpy(&regs, t->kernel_regs, sizeof(regs));
 	insp_registers_give(t, &regs);
 	_Static_assert(sizeof(regs) == sizeof(st.pr_reg), "pr_reg is a struct user_regs_struct");
 	memcpy(&st.pr_reg, &regs, sizeof(regs));
@@ -124,12 +145,14 @@ static int make_notes(struct writer *w, struct insp_error *err)
 
 	for (size_t i = 0; i < s->threads.n; i++) {
 		add_thread(&w->notes, &s->threads.items[i]);
-		if (i)
-			continue;
-		add_psinfo(&w->notes, s); /* after the first thread, as the kernel has it */
-		if (s->auxv)
-			add_note(&w->notes, NT_AUXV, s->auxv, s->auxv_bytes);
-		add_files(&w->notes, &s->regions);
+		if (!i) { /* after the first thread, as the kernel has it */
+			add_psinfo(&w->notes, s);
+			if (s->auxv)
+				add_note(&w->notes, NT_AUXV, s->auxv, s->auxv_bytes);
+			add_files(&w->notes, &s->regions);
+		}
+		if (s->threads.items[i].have_regs)
+			add_vectors(&w->notes, &s->threads.items[i]);
 	}
 	return w->notes.failed ? insp_fail(err, INSP_E_NOMEM, "out of memory for the notes of the core") : 0;
 }

@@ -124,6 +124,8 @@ static void thread(struct insp_codec *c, struct insp_thread *t)
 	insp_codec_u64(c, &t->stack_end);
 	insp_codec_u64(c, &t->stack_addr);
 	insp_codec_blob(c, &t->stack_bytes, &t->stack_len);
+	insp_codec_blob(c, &t->kernel_regs, &t->kernel_regs_bytes);
+	insp_codec_blob(c, &t->xsave, &t->xsave_bytes);
 	insp_codec_vec(c, &t->frames, frame);
 	insp_codec_bool(c, &t->frames.truncated);
 	insp_codec_str(c, &t->frames.end_reason);

@@ -10,8 +10,8 @@
  * A reader refuses a newer format by its number, skips sections that it does not know, and
  * checks every checksum before it looks at a byte. What a section holds is in describe.c.
  *
- * Writing goes to a temporary file beside the target, which is renamed over it at the end: a full
- * disk or a kill leaves the old file, or none.
+ * Writing goes to a file that gets its name at the end (base/atomic.h): a full disk or a kill leaves the
+ * old file, or none.
  */
 #ifndef INSP_SNAPSHOT_FILE_H
 #define INSP_SNAPSHOT_FILE_H

@@ -431,6 +431,11 @@ static int collect_held(struct take *t, struct insp_error *err)
 		if (rc)
 			return rc;
 	}
+	if (t->options->on_memory && t->stopped && t->target->ops->all_registers) {
+		rc = t->target->ops->all_registers(t->target, s->pool, &s->threads, err);
+		if (rc)
+			return rc;
+	}
 	t->env.threads = &s->threads;
 	if (t->needs & INSP_NEED_USAGE && t->target->ops->usage)
 		return counting_begin(t, err);

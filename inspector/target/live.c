@@ -625,6 +625,7 @@ const struct insp_target_ops insp_target_live = {
 	.regions = live_regions,
 	.pages = live_pages,
 	.threads = live_threads,
+	.all_registers = insp_live_all_registers,
 	.info = insp_live_info,
 	.usage = insp_usage_read,
 	.residency = live_residency,

@@ -52,6 +52,9 @@ bool insp_live_gone(const struct insp_live *live);
 /* identity.c: the info slot. */
 void insp_live_info(struct insp_target *target, struct insp_pool *pool,
 		    struct insp_target_info *ret);
+/* allregs.c: the all_registers slot. */
+int insp_live_all_registers(struct insp_target *target, struct insp_pool *pool, struct insp_threads *threads,
+			    struct insp_error *err);
 int insp_live_regions(struct insp_live *live, struct insp_pool *pool, struct insp_regions *ret,
 		      struct insp_error *err) insp_must_check;
 

@@ -101,6 +101,10 @@ struct insp_target_ops {
 	int (*threads)(struct insp_target *target, struct insp_pool *pool,
 		       struct insp_threads *ret, struct insp_error *err);
 
+	/* While it is held: kernel_regs and xsave of these threads. NULL: not to be had. */
+	int (*all_registers)(struct insp_target *target, struct insp_pool *pool,
+			     struct insp_threads *threads, struct insp_error *err);
+
 	/* Fills what it knows; cannot fail. May be NULL. */
 	void (*info)(struct insp_target *target, struct insp_pool *pool,
 		     struct insp_target_info *ret);
