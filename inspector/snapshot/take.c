@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fmt.h"
@@ -614,39 +613,19 @@ static int keep_instant(struct take *t, struct insp_error *err)
 	return 0;
 }
 
-#define HURRY_NICE (-20)
-
-/* While the target waits for us, we should not wait for others. The tracer has real-time priority
-   where that is allowed, but does little; this thread reads for long, so it only goes ahead.
-   A thread's own nice value, in Linux. */
-static int hurry(void)
-{
-	int before = getpriority(PRIO_PROCESS, 0);
-
-	(void)setpriority(PRIO_PROCESS, 0, HURRY_NICE);
-	return before;
-}
-
-static void hurry_no_more(int before)
-{
-	(void)setpriority(PRIO_PROCESS, 0, before);
-}
-
 static int hold_and_collect(struct take *t, struct insp_error *err)
 {
 	bool hold = t->options->hold;
 	unsigned held = INSP_NEED_STACKS | INSP_NEED_USAGE;
 	struct insp_stop_report report = {0};
-	int rc = 0, counted, priority = hurry();
+	int rc = 0, counted;
 
 	if (!t->live)
 		held |= INSP_NEED_CHUNKS | INSP_NEED_POINTERS | INSP_NEED_SITES;
 	if (t->target->ops->stop && (t->needs & held || hold || t->options->on_memory))
 		rc = stop(t, err);
-	if (rc) {
-		hurry_no_more(priority);
+	if (rc)
 		return rc;
-	}
 	t->snap->taken_at_ns = insp_wallclock_ns();
 	rc = collect_held(t, err);
 	if (!rc && t->copy)
@@ -657,7 +636,6 @@ static int hold_and_collect(struct take *t, struct insp_error *err)
 	rc = rc ? rc : counted;
 	if (t->stopped && (rc || !hold))
 		t->target->ops->resume(t->target, &report);
-	hurry_no_more(priority);
 	if (t->copy)
 		insp_copy_released(t->copy);
 	if (!rc && t->copy)

@@ -391,6 +391,24 @@ static void fill_report(const struct insp_tracer *t, struct insp_stop_report *re
 	}
 }
 
+/*
+ * While the target waits for the owner, the owner should not wait for others. The tracer has real-time
+ * priority where that is allowed, but does little; the owner reads for long, so it only goes ahead.
+ * Nice values are a thread's own, in Linux.
+ */
+static void hurry(struct insp_tracer *t)
+{
+	t->owner_nice = getpriority(PRIO_PROCESS, 0);
+	t->hurried = !setpriority(PRIO_PROCESS, 0, -20);
+}
+
+static void hurry_no_more(struct insp_tracer *t)
+{
+	if (t->hurried)
+		(void)setpriority(PRIO_PROCESS, 0, t->owner_nice);
+	t->hurried = false;
+}
+
 int insp_tracer_stop(struct insp_live *live, const struct insp_stop_options *options,
 		     struct insp_tracer **ret, struct insp_error *err)
 {
@@ -400,8 +418,10 @@ int insp_tracer_stop(struct insp_live *live, const struct insp_stop_options *opt
 	if (!t)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	rc = prepare(t, err);
-	if (!rc)
+	if (!rc) {
+		hurry(t);
 		rc = start_tracer(t, err);
+	}
 	if (rc) {
 		insp_tracer_resume(t, NULL);
 		return rc;
@@ -424,6 +444,7 @@ void insp_tracer_resume(struct insp_tracer *t, struct insp_stop_report *report)
 		say(t, INSP_TRACER_RELEASE, 0);
 		(void)await(t, INSP_TRACER_DETACHED | INSP_TRACER_ENDED);
 	}
+	hurry_no_more(t);
 	/* Somebody still has a copy of the target in hold. */
 	if (t->kept) {
 		if (report)

@@ -69,6 +69,8 @@ struct insp_tracer {
 	bool thread_made;
 	int tid;			/* of the tracer: its process id */
 	int self;			/* ours */
+	int owner_nice;			/* of the thread that asked for the stop, as it was */
+	bool hurried;
 	timer_t tick;
 	bool tick_made;
 	/* Counts up with every step of the tracer; the tick handler acts only when it stands. */
