@@ -11,7 +11,7 @@ struct args {
 
 static const struct insp_option options[] = {
 	{"output", 'o', INSP_OPT_FILE, "FILE", "where to write it (default: core.PID)", NULL, NULL,
-	 offsetof(struct args, file)},
+	 offsetof(struct args, file), .file = INSP_FILE_WRITTEN},
 	INSP_OPTION_END,
 };
 

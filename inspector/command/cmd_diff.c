@@ -18,7 +18,7 @@ struct args {
 
 static const struct insp_option options[] = {
 	{"BASE", 0, INSP_OPT_FILE, NULL, "the earlier snapshot, a file; at the prompt `base` can choose it",
-	 NULL, NULL, offsetof(struct args, base)},
+	 NULL, NULL, offsetof(struct args, base), .file = INSP_FILE_READ},
 	{"by", 'b', INSP_OPT_CHOICE, "KEY", "what to compare", "size", INSP_GROUP_CHOICES "|site",
 	 offsetof(struct args, by)},
 	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; change: largest first", "change",

@@ -14,9 +14,9 @@ struct args {
 
 static const struct insp_option options[] = {
 	{"FILE", 0, INSP_OPT_FILE, NULL, "where to write it; replaced only when all is written", NULL,
-	 NULL, offsetof(struct args, file)},
+	 NULL, offsetof(struct args, file), .file = INSP_FILE_WRITTEN},
 	{"output", 'o', INSP_OPT_FILE, "FILE", "the same, as an option", NULL, NULL,
-	 offsetof(struct args, output)},
+	 offsetof(struct args, output), .file = INSP_FILE_WRITTEN},
 	{"contents", 0, INSP_OPT_FLAG, NULL,
 	 "with the bytes of the process's private memory, for x, find and types", NULL, NULL,
 	 offsetof(struct args, contents)},

@@ -46,6 +46,13 @@ enum insp_option_type {
 	INSP_OPT_PAIRS, /* the same, with two words each time: --on warn 'save x.mi' */
 };
 
+/* What must hold for a FILE that is named; looked at before a process is stopped for the command. */
+enum insp_option_file {
+	INSP_FILE_ANY,
+	INSP_FILE_READ,	   /* can be read */
+	INSP_FILE_WRITTEN, /* can be made or replaced */
+};
+
 /* One option, or, with a name in upper case and no dashes, one positional argument. */
 struct insp_option {
 	const char *name;	  /* "limit" for --limit; "ADDR" for a positional */
@@ -57,6 +64,7 @@ struct insp_option {
 	const char *choices;	  /* CHOICE: "size|addr|state" */
 	size_t offset;		  /* in the command's args struct */
 	bool required;		  /* positional only */
+	uint8_t file;		  /* FILE: enum insp_option_file */
 	bool rest;		  /* last positional: takes all remaining words, joined by spaces unless a LIST */
 };
 

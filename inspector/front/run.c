@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "front/run.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "front/help.h"
@@ -161,6 +166,47 @@ static int on_memory(void *to, const struct insp_snapshot *snapshot, struct insp
 					     &call->ctx->kept, err);
 }
 
+static int check_written(const char *path, struct insp_error *err)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX] = ".";
+	struct stat st;
+
+	if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+		if (!access(path, W_OK))
+			return 0;
+		return insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be written", path);
+	}
+	/* It is written beside its name and renamed. */
+	if (slash)
+		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
+	if (access(folder, W_OK | X_OK))
+		return insp_fail_errno(err, INSP_E_IO, errno, "'%s' cannot be written", path);
+	return 0;
+}
+
+/* What is wrong with the names of files is told before the process is stopped for nothing. */
+static int check_files(const struct insp_run *run, struct insp_error *err)
+{
+	const char *output = run->settings.output;
+	int rc = output && strcmp(output, "-") != 0 ? check_written(output, err) : 0;
+
+	for (const struct insp_option *o = run->command->options; !rc && o && o->name; o++) {
+		const char *path;
+
+		if (o->type != INSP_OPT_FILE || o->file == INSP_FILE_ANY)
+			continue;
+		path = *(const char *const *)((const char *)run->args + o->offset);
+		if (!path)
+			continue;
+		if (o->file == INSP_FILE_WRITTEN)
+			rc = check_written(path, err);
+		else if (access(path, R_OK))
+			rc = insp_fail_errno(err, INSP_E_IO, errno, "'%s'", path);
+	}
+	return rc;
+}
+
 static int prepare(struct insp_session *session, const struct insp_run *run, struct insp_context *ctx,
 		   struct insp_error *err)
 {
@@ -283,7 +329,9 @@ int insp_run_command(struct insp_session *session, const struct insp_run *run, s
 	int rc, close_rc;
 
 	insp_progress_restart();
-	rc = prepare(session, run, &ctx, err);
+	rc = check_files(run, err);
+	if (!rc)
+		rc = prepare(session, run, &ctx, err);
 	if (rc)
 		return rc;
 	if (run->command->flags & INSP_COMMAND_DIRECT)

@@ -112,6 +112,13 @@ mi heap summary -o "$T/file" "$first"
 check 'output to a file' [ "$RC" = 0 -a -z "$OUT" -a -s "$T/file" ]
 mi heap summary -o "$T/no/such/folder" "$first"
 check 'output nowhere' [ "$RC" = 1 ]
+for bad in "heap summary -o $T/no/file" "save $T/no/file" "save -o $T/no/file" "core -o $T/no/file" "diff $T/none.mi"; do
+	# shellcheck disable=SC2086 # words are wanted
+	mi $bad "$first"
+	check "$bad: refused" [ "$RC" = 1 ]
+	check "$bad: names the file" says err "$T/no"
+	check "$bad: the process is not stopped for it" [ "$(grep -c 'stopped for' "$T/err")" = 0 ]
+done
 "$MEMINSPECT" maps "$first" >/dev/full 2>"$T/err"
 check 'a full disk is an error' [ $? = 1 ]
 "$MEMINSPECT" heap chunks --limit 0 "$first" 2>"$T/err" | head -n 1 >/dev/null
