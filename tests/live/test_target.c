@@ -191,22 +191,79 @@ static void stop__holds_500_threads(void **state)
 	hold_and_check(500);
 }
 
+static void *just_wait(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* Small stacks: w->ready is -1 where the machine does not allow so many. */
+static void victim_crowd(int n)
+{
+	pthread_attr_t attr;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 32 << 10);
+	for (long i = 1; i < n; i++) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, &attr, just_wait, NULL)) {
+			atomic_store(&w->ready, -1);
+			just_wait(NULL);
+		}
+	}
+	atomic_store(&w->ready, 1);
+	just_wait(NULL);
+}
+
+/* A look at all of so many takes longer than the tick that looks: it must not eat up the stop. */
+static void stop__holds_8000_threads(void **state)
+{
+	const int n = 8000;
+	pid_t pid = spawn(victim_crowd, n);
+	struct insp_target *target;
+
+	(void)state;
+	until(w->ready);
+	if (w->ready < 0) {
+		end(pid);
+		print_message("no %d threads can be made here\n", n);
+		skip();
+	}
+	target = open_pid(pid);
+	for (int i = 0; i < 3; i++) {
+		struct insp_stop_report report;
+
+		stop(target);
+		report = resume(target);
+		assert_int_equal(report.nthreads, n);
+		assert_int_equal(report.nunstoppable, 0);
+	}
+	insp_target_close(target);
+	end(pid);
+}
+
 static void stop__keeps_a_group_stop(void **state)
 {
 	pid_t pid = spawn(victim_threads, 8);
 	struct insp_target *target;
 	uint64_t beats;
+	int status;
 
 	(void)state;
 	until(w->ready == 8);
 	kill(pid, SIGSTOP);
-	until(state_of(pid) == 'T');
+	assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+	assert_true(WIFSTOPPED(status));
 	target = open_pid(pid);
 	for (int i = 0; i < 20; i++) {
 		stop(target);
 		(void)resume(target);
 		until(state_of(pid) == 'T');
 	}
+	/* and its parent is told of nothing */
+	assert_int_equal(waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED), 0);
 	beats = w->beats[0];
 	usleep(5000);
 	assert_int_equal(beats, w->beats[0]);
@@ -432,6 +489,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(stop__holds_one_thread),
 		cmocka_unit_test(stop__holds_50_threads),
 		cmocka_unit_test(stop__holds_500_threads),
+		cmocka_unit_test(stop__holds_8000_threads),
 		cmocka_unit_test(stop__keeps_a_group_stop),
 		cmocka_unit_test(stop__gives_way_to_sigkill),
 		cmocka_unit_test(stop__ends_when_the_time_is_over),
