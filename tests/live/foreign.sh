@@ -18,11 +18,16 @@ recognises()
 	mi heap summary --format json "$PID"
 	check "$1: exit code" [ "$RC" = 0 ]
 	check "$1: says $2" grep -q "$2" <<<"$OUT$ERR"
-	mi leaks "$PID"
-	check "$1: leaks says why not" grep -q "^meminspect: leaks: no heap that can be walked (.*$2" <<<"$ERR"
-	check "$1: and fails" [ "$RC" = 1 ]
-	mi heap sizes "$PID"
-	check "$1: so does heap sizes" [ "$RC" = 1 ]
+	if json 'any(.allocators[]; .walked)'; then # the libc's own is at work beside it
+		mi leaks "$PID"
+		check "$1: leaks says what is left out" grep -q "chunks of .*$2.* are not walked" <<<"$OUT"
+	else
+		mi leaks "$PID"
+		check "$1: leaks says why not" grep -q "^meminspect: leaks: no heap that can be walked (.*$2" <<<"$ERR"
+		check "$1: and fails" [ "$RC" = 1 ]
+		mi heap sizes "$PID"
+		check "$1: so does heap sizes" [ "$RC" = 1 ]
+	fi
 	mi maps "$PID"
 	check "$1: maps work" [ "$RC" = 0 ]
 	mi threads "$PID"
