@@ -33,6 +33,9 @@ export PKG_CONFIG_PATH=$D/usr/lib/pkgconfig
 check 'pkg-config knows it' [ "$(pkg-config --modversion meminspect)" = "$("$D/usr/bin/meminspect" --version | sed 's/.* //')" ]
 exported=$(nm -D --defined-only "$D/usr/lib/libmeminspect.so" | awk '{ print $3 }' | grep -v '^meminspect_')
 check 'only meminspect_* leaves the library' [ -z "$exported" ]
+needed=$(readelf -d "$D/usr/lib/libmeminspect.so" "$D"/usr/lib/meminspect/meminspect-gdb.so 2>/dev/null |
+	grep NEEDED | grep -E 'sqlite|microhttpd')
+check 'the library and the plugin need nothing that only the tool needs' [ -z "$needed" ]
 
 if [ -e "$BUILD/meminspect-gdb.so" ]; then
 	script=$D/usr/share/meminspect/meminspect.gdb

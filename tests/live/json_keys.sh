@@ -46,4 +46,11 @@ mi info --format json "$T/a.mi"
 check 'info: all keys are documented' documented info
 mi diff --format json "$T/a.mi" "$PID"
 check 'diff: all keys are documented' documented diff
+looked_at check
+looked_at watch --duration 1s --interval 50ms --record "$T/a.db"
+mi report weekly --format json "$T"
+check 'report weekly: runs' [ "$RC" = 0 ]
+check 'report weekly: all keys are documented' documented 'report weekly'
+mi verify --format json "$T/a.db" "$T/a.db"
+check 'verify: all keys are documented' documented verify
 finish
