@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "command/command.h"
 #include "tool/archive.h"
+#include "tool/cells.h"
 #include "watch/trace.h"
 
 /* Weeks that differ by less are the same. */
@@ -88,22 +89,6 @@ static const struct insp_column trend_columns[] = {
 static const struct insp_table trend_table =
 	INSP_TABLE("trends", "Against the baseline", trend_columns, NULL);
 
-static void bytes_cell(struct insp_report *r, uint64_t v)
-{
-	if (v == INSP_UNKNOWN)
-		insp_cell_unknown(r);
-	else
-		insp_cell_u64(r, v);
-}
-
-static void number_cell(struct insp_report *r, double v)
-{
-	if (isfinite(v))
-		insp_cell_f64(r, v);
-	else
-		insp_cell_unknown(r);
-}
-
 static double change(uint64_t now, uint64_t then)
 {
 	return insp_known(now) / insp_known(then) - 1;
@@ -142,14 +127,14 @@ static void report_weeks(struct insp_report *r, const struct insp_archive_proces
 
 		insp_cell_str(r, p->name);
 		insp_cell_str(r, w->name);
-		bytes_cell(r, w->peak_rss);
-		bytes_cell(r, w->rss);
-		number_cell(r, most > 0 ? insp_known(w->rss) / most : (double)NAN);
-		number_cell(r, base ? change(w->rss, base->rss) : (double)NAN);
-		bytes_cell(r, w->in_use);
-		number_cell(r, base ? change(w->in_use, base->in_use) : (double)NAN);
-		bytes_cell(r, w->free);
-		number_cell(r, w->samples ? (double)w->bad / (double)w->samples : (double)NAN);
+		insp_cell_known(r, w->peak_rss);
+		insp_cell_known(r, w->rss);
+		insp_cell_finite(r, most > 0 ? insp_known(w->rss) / most : (double)NAN);
+		insp_cell_finite(r, base ? change(w->rss, base->rss) : (double)NAN);
+		insp_cell_known(r, w->in_use);
+		insp_cell_finite(r, base ? change(w->in_use, base->in_use) : (double)NAN);
+		insp_cell_known(r, w->free);
+		insp_cell_finite(r, w->samples ? (double)w->bad / (double)w->samples : (double)NAN);
 		insp_cell_u64(r, w->processes);
 		insp_cell_u64(r, w->samples);
 		insp_cell_u64(r, w->walks);
@@ -218,11 +203,8 @@ static void report_trend(struct insp_report *r, const struct insp_archive_proces
 	insp_cell_str(r, insp_str_text(&text));
 	insp_cell_str(r, base ? base->name : NULL);
 	insp_cell_str(r, last->name);
-	number_cell(r, base && base != last ? change(last->rss, base->rss) : (double)NAN);
-	if (isfinite(slope))
-		insp_cell_i64(r, (int64_t)slope);
-	else
-		insp_cell_unknown(r);
+	insp_cell_finite(r, base && base != last ? change(last->rss, base->rss) : (double)NAN);
+	insp_cell_finite_delta(r, slope);
 	say(&text, p, base);
 	insp_cell_str(r, insp_str_text(&text));
 	insp_row_end(r);
@@ -238,10 +220,10 @@ static void report_points(struct insp_report *r, const struct insp_archive_proce
 			continue;
 		insp_cell_str(r, p->name);
 		insp_cell_u64(r, point->at_ns);
-		bytes_cell(r, point->rss);
-		bytes_cell(r, point->in_use);
-		bytes_cell(r, point->free);
-		bytes_cell(r, point->limit);
+		insp_cell_known(r, point->rss);
+		insp_cell_known(r, point->in_use);
+		insp_cell_known(r, point->free);
+		insp_cell_known(r, point->limit);
 		insp_row_end(r);
 	}
 }

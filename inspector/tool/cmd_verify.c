@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "command/command.h"
 #include "record/record.h"
+#include "tool/cells.h"
 #include "tool/phase.h"
 #include "tool/timespan.h"
 
@@ -70,30 +71,16 @@ static const struct insp_table table = INSP_TABLE("phases", NULL, columns, NULL)
 
 enum verdict { FELL_BACK, DID_NOT, NOT_ENOUGH };
 
-static void bytes_cell(struct insp_report *r, uint64_t v)
-{
-	if (v == INSP_UNKNOWN)
-		insp_cell_unknown(r);
-	else
-		insp_cell_u64(r, v);
-}
-
 static void report_row(struct insp_report *r, const char *name, const struct insp_phase *p)
 {
 	insp_cell_str(r, name);
-	bytes_cell(r, p->peak_rss);
-	bytes_cell(r, p->steady_rss);
-	bytes_cell(r, p->steady_in_use);
-	bytes_cell(r, p->retained_free);
-	if (isfinite(p->drop))
-		insp_cell_f64(r, p->drop);
-	else
-		insp_cell_unknown(r);
-	if (isfinite(p->per_minute))
-		insp_cell_i64(r, (int64_t)p->per_minute);
-	else
-		insp_cell_unknown(r);
-	bytes_cell(r, p->samples ? p->from_ns : INSP_UNKNOWN);
+	insp_cell_known(r, p->peak_rss);
+	insp_cell_known(r, p->steady_rss);
+	insp_cell_known(r, p->steady_in_use);
+	insp_cell_known(r, p->retained_free);
+	insp_cell_finite(r, p->drop);
+	insp_cell_finite_delta(r, p->per_minute);
+	insp_cell_known(r, p->samples ? p->from_ns : INSP_UNKNOWN);
 	insp_cell_u64(r, p->to_ns - p->from_ns);
 	insp_cell_u64(r, p->samples);
 	insp_cell_u64(r, p->walks);

@@ -2,9 +2,10 @@
 /*
  * gauge: the cheap figures of a process, read from /proc and its control group without stopping it.
  *
- * A sample costs about 0.1 ms: a dozen small files, each of a bounded size. The exception is PSS,
- * for which the kernel goes through the page tables (5 ms a GB) and holds up the process's own mmap
- * meanwhile: it is read again only when what it cost is less than 1 % of the time since.
+ * A sample costs some tenths of a millisecond: a dozen small files, each of bounded size. The
+ * exception is PSS, for which the kernel goes through the page tables (5 ms a GB) and holds up the
+ * process's own mmap meanwhile: it is read again only when what it cost is less than 1 % of the
+ * time since.
  *
  * Needs no rights for most of it; of other people's processes PSS and the descriptors stay unknown.
  */
