@@ -37,8 +37,8 @@
 #define DEFAULT_STACK_BYTES  (64u << 10)
 
 /*
- * For the estimate, on the slow side of what was measured: reading and walking pages of 4 KiB runs
- * at 3.5 to 5 GB/s, stopping a thread takes about 15 us.
+ * For the estimate, on the slow side: reading and walking pages of 4 KiB ran at 6.6 GB/s, stopping a
+ * thread and copying its stack took 12 to 16 us (scripts/bench/pause.sh; the README's Figures say where).
  */
 #define ESTIMATE_BYTES_PER_NS 3.0
 #define ESTIMATE_THREAD_NS    UINT64_C(15000)

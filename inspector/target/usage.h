@@ -17,7 +17,7 @@ struct insp_target;
 /*
  * Fills usage; items and strings live in pool. What cannot be read is INSP_UNKNOWN, and items are
  * empty when smaps is not readable; only a target that has ended, or is not a live one, is an
- * error. Reading smaps walks the target's page tables: about 5 ms a GB in pages of 4 KiB.
+ * error. Reading smaps walks the target's page tables: it takes the longer the more is resident.
  */
 int insp_usage_read(struct insp_target *target, struct insp_pool *pool, struct insp_usage *usage,
 		    struct insp_error *err) insp_must_check;
