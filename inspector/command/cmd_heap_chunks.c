@@ -197,7 +197,7 @@ static unsigned needs_of(const void *args)
 
 	if (a->site && !a->where)
 		return INSP_NEED_SITES;
-	return a->where ? INSP_NEED_SITES | INSP_NEED_SYMBOLS | INSP_NEED_BYTES : 0;
+	return insp_filter_needs(a->where);
 }
 
 static const struct insp_table *const tables[] = {&table, NULL};
@@ -209,7 +209,21 @@ const struct insp_command insp_cmd_heap_chunks = {
 	.help = "Addresses are those that malloc returned and the program knows. In address order "
 		"(the default) rows stream, so that millions can be piped into other tools; "
 		"another "
-		"--sort first looks at all.",
+		"--sort first looks at all.\n\n"
+		"--where takes a filter, here and in leaks, types and refs. Fields with numbers (= "
+		"!= < <= > >=): "
+		"size, usable, addr, and with the hook age (1h, 90s). Fields with text (= != for "
+		"the whole, ~ !~ for "
+		"a part, case does not matter): state (also used, free), arena, type, in leaks "
+		"reach, and with the "
+		"hook site (its stack) and function (the innermost one). reached-by = ADDR or = a "
+		"global variable: "
+		"chunks that pointers lead to from there. They are joined by and, or, not and "
+		"parentheses; and "
+		"binds closer than or. Values with spaces go in quotes.\n\n"
+		"  'size >= 1K and state = in_use and not arena = main'\n\n"
+		"  'type ~ Session and (site ~ parse_ or age > 1h)'\n\n"
+		"  'reached-by = session_table and type = text'",
 	.example = "heap chunks --state used --min 1M --sort size --limit 20",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -3,20 +3,38 @@
 #include <inttypes.h>
 
 #include "analysis/paths.h"
+#include "command/filter.h"
 #include "command/held.h"
 
 struct args {
 	uint64_t addr, limit;
+	const char *where;
 	bool from;
 };
 
 static const struct insp_option options[] = {
-	{.name = "ADDR", .type = INSP_OPT_ADDR, .offset = offsetof(struct args, addr), .required = true,
+	{.name = "ADDR",
+	 .type = INSP_OPT_ADDR,
+	 .offset = offsetof(struct args, addr),
+	 .required = true,
 	 .help = "an address in a chunk in use, hexadecimal"},
-	{.name = "from", .type = INSP_OPT_FLAG, .offset = offsetof(struct args, from),
+	{.name = "from",
+	 .type = INSP_OPT_FLAG,
+	 .offset = offsetof(struct args, from),
 	 .help = "what the chunk points at, instead of who points at it"},
-	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "50",
-	 .offset = offsetof(struct args, limit), .help = "at most N rows; 0: all"},
+	{.name = "where",
+	 .type = INSP_OPT_TEXT,
+	 .arg = "FILTER",
+	 .offset = offsetof(struct args, where),
+	 .help = "only other chunks that a filter accepts, like 'type ~ entry'; roots are left "
+		 "out"},
+	{.name = "limit",
+	 .letter = 'n',
+	 .type = INSP_OPT_COUNT,
+	 .arg = "N",
+	 .def = "50",
+	 .offset = offsetof(struct args, limit),
+	 .help = "at most N rows; 0: all"},
 	INSP_OPTION_END,
 };
 
@@ -53,7 +71,8 @@ struct work {
 	struct insp_context *ctx;
 	struct insp_report *report;
 	struct insp_typing *typing;
-	struct insp_chunk asked; /* the chunk that was asked for */
+	struct insp_filter *filter; /* NULL: all */
+	struct insp_chunk asked;    /* the chunk that was asked for */
 	uint64_t limit, shown, total;
 };
 
@@ -72,6 +91,10 @@ static bool on_ref(void *ctx, const struct insp_ref *ref)
 	struct insp_report *r = w->report;
 	struct insp_chunk c;
 
+	if (!ref->root)
+		insp_chunks_get(w->ctx->snapshot->chunks, ref->source, &c);
+	if (w->filter && (ref->root || !insp_filter_accepts(w->filter, &c)))
+		return !insp_report_failed(r);
 	if (!show_more(w))
 		return !insp_report_failed(r);
 	insp_cell_str(r, ref->root ? insp_root_kind_key(ref->root->kind) : "chunk");
@@ -87,7 +110,6 @@ static bool on_ref(void *ctx, const struct insp_ref *ref)
 		insp_cell_unknown(r);
 		insp_cell_str(r, insp_name_root(w->ctx, ref->root));
 	} else {
-		insp_chunks_get(w->ctx->snapshot->chunks, ref->source, &c);
 		insp_cell_u64(r, c.mem);
 		insp_cell_u64(r, ref->edge.offset);
 		insp_cell_str(r, insp_typing_member(w->typing, &c, ref->edge.offset));
@@ -103,9 +125,9 @@ static bool on_edge(void *ctx, const struct insp_edge *edge)
 	struct insp_report *r = w->report;
 	struct insp_chunk c;
 
-	if (!show_more(w))
-		return !insp_report_failed(r);
 	insp_chunks_get(w->ctx->snapshot->chunks, edge->target, &c);
+	if ((w->filter && !insp_filter_accepts(w->filter, &c)) || !show_more(w))
+		return !insp_report_failed(r);
 	insp_cell_u64(r, edge->offset);
 	insp_cell_str(r, insp_typing_member(w->typing, &w->asked, edge->offset));
 	insp_cell_u64(r, edge->value);
@@ -131,6 +153,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	w.asked = c;
 	rc = rc ? rc : insp_held_create(ctx, &graph, NULL, NULL, err);
 	rc = rc ? rc : insp_typing_create(ctx, false, &w.typing, err);
+	if (!rc && a->where)
+		rc = insp_filter_create(ctx, a->where, w.typing, NULL, &w.filter, err);
 	if (rc)
 		return rc;
 	insp_held_report_chunk(ctx, report, w.typing, &c);

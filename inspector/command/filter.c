@@ -9,19 +9,37 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/big.h"
 #include "base/fmt.h"
+#include "base/log.h"
 #include "command/held.h"
 #include "site/sites.h"
+#include "symbol/ctypes.h"
 
 #define DEPTH_MAX 100 /* of parentheses and nots: it is typed by people */
 #define WORD_MAX  256
 
-enum field { SIZE, USABLE, ADDR, AGE, STATE, ARENA, REACH, TYPE, SITE, N_FIELDS };
+enum field {
+	SIZE,
+	USABLE,
+	ADDR,
+	AGE,
+	STATE,
+	ARENA,
+	REACHED_BY,
+	REACH,
+	TYPE,
+	SITE,
+	FUNCTION,
+	N_FIELDS
+};
 enum op { EQ, NE, LT, LE, GT, GE, PART, NO_PART };
 enum kind { AND, OR, NOT, TEST };
 
-static const char *const fields[N_FIELDS] = {"size",  "usable", "addr", "age", "state",
-					     "arena", "reach",  "type", "site"};
+static const char *const fields[N_FIELDS] = {"size",  "usable", "addr",	      "age",
+					     "state", "arena",	"reached-by", "reach",
+					     "type",  "site",	"function"};
+#define FIELDS "size, usable, addr, age, state, arena, reached-by, reach, type, site, function"
 
 struct node {
 	enum kind kind;
@@ -30,16 +48,17 @@ struct node {
 	enum op op;
 	uint64_t number;
 	const char *text;
-	uint8_t *known; /* by number of type or site: 0 not asked yet, 1 no, 2 yes */
+	uint8_t *known; /* by number of site: 0 not asked yet, 1 no, 2 yes */
 	size_t nknown;
+	uint64_t *reached; /* REACHED_BY: a bit for each chunk */
 };
 
 struct insp_filter {
 	const struct insp_context *ctx;
 	struct insp_typing *types;
 	const struct insp_leaks *leaks;
+	const struct insp_graph *graph; /* made when something asks for it */
 	struct node *root;
-
 };
 
 struct parser {
@@ -53,8 +72,8 @@ struct parser {
 static void *fail(struct parser *p, const char *expected)
 {
 	if (!p->rc)
-		p->rc = insp_fail(p->err, INSP_E_USAGE, "filter '%s': %s expected at '%s'", p->text,
-				  expected, *p->at ? p->at : "the end");
+		p->rc = insp_fail(p->err, INSP_E_USAGE, "filter '%.100s': %s expected at '%.100s'",
+				  p->text, expected, *p->at ? p->at : "the end");
 	return NULL;
 }
 
@@ -96,7 +115,7 @@ static bool read_field(struct parser *p, enum field *ret)
 			*ret = (enum field)f;
 			return true;
 		}
-	fail(p, "one of size, usable, addr, age, state, arena, reach, type, site");
+	fail(p, "one of " FIELDS);
 	return false;
 }
 
@@ -156,6 +175,108 @@ static int number_of(struct parser *p, struct node *n, const char *value)
 	}
 }
 
+/* Debug info knows names as they are written; symbols of C++ have others. */
+static int range_of_name(struct parser *p, const char *name, uint64_t *ret_start, uint64_t *ret_end)
+{
+	struct insp_symbols *symbols = p->filter->ctx->symbols;
+	const struct insp_variable *v = NULL;
+	struct insp_ctypes *types = NULL;
+	struct insp_symbol symbol;
+	uint64_t addr;
+
+	if (symbols && !insp_symbols_ctypes(symbols, &types, NULL) && types)
+		v = insp_ctypes_variable_named(types, name);
+	if (v) {
+		*ret_start = v->addr;
+		*ret_end = v->addr + (v->size_bytes ? v->size_bytes : 8);
+		return 0;
+	}
+	if (!symbols || insp_symbols_find(symbols, NULL, name, &addr) ||
+	    insp_symbols_at(symbols, addr, &symbol))
+		return insp_fail(p->err, INSP_E_USAGE,
+				 "'%.100s' is no address (0x...) and no global variable", name);
+	*ret_start = symbol.start;
+	*ret_end = symbol.start + (symbol.size_bytes ? symbol.size_bytes : 8);
+	return 0;
+}
+
+/* The range of addresses that a name or an address stands for. */
+static int range_of(struct parser *p, const char *text, uint64_t *ret_start, uint64_t *ret_end)
+{
+	const struct insp_context *ctx = p->filter->ctx;
+	size_t hint = SIZE_MAX;
+	struct insp_chunk c;
+	uint64_t addr;
+	int64_t id;
+
+	if (strncmp(text, "0x", 2) != 0 || insp_parse_addr(text, &addr, NULL))
+		return range_of_name(p, text, ret_start, ret_end);
+	id = insp_chunks_owner(ctx->snapshot->chunks, addr, &hint);
+	*ret_start = addr & ~UINT64_C(7);
+	*ret_end = *ret_start + 8;
+	if (id >= 0) {
+		insp_chunks_get(ctx->snapshot->chunks, (uint32_t)id, &c);
+		*ret_start = c.mem;
+		*ret_end = c.mem + c.usable;
+	}
+	return 0;
+}
+
+/* Marks id; *top grows by what has to be looked at. */
+static void reach(struct node *n, uint32_t id, uint32_t *stack, size_t *top)
+{
+	if (n->reached[id / 64] >> id % 64 & 1)
+		return;
+	n->reached[id / 64] |= UINT64_C(1) << id % 64;
+	stack[(*top)++] = id;
+}
+
+/* Everything that pointers lead to from the range; the chunk itself, if it is one, included. */
+static int find_reached(struct parser *p, struct node *n)
+{
+	struct insp_filter *f = p->filter;
+	const struct insp_snapshot *snap = f->ctx->snapshot;
+	size_t nchunks = snap->chunks->n, top = 0, hint = SIZE_MAX;
+	uint64_t start = 0, end = 0, addr, value;
+	struct insp_finder finder = {{0}};
+	struct insp_pointers_iter it;
+	struct insp_graph *graph;
+	uint32_t *stack, hit;
+	int64_t own;
+	int rc = range_of(p, n->text, &start, &end);
+
+	if (!rc && !f->graph) {
+		rc = insp_held_create(f->ctx, &graph, NULL, NULL, p->err);
+		f->graph = rc ? NULL : graph;
+	}
+	if (rc)
+		return rc;
+	n->reached = insp_pool_array(f->ctx->pool, nchunks / 64 + 1, sizeof(*n->reached));
+	stack = insp_big_alloc(nchunks + 1, sizeof(*stack));
+	if (!n->reached || !stack) {
+		insp_big_free(stack, nchunks + 1, sizeof(*stack));
+		return insp_fail(p->err, INSP_E_NOMEM,
+				 "out of memory for the chunks that are reached");
+	}
+	own = insp_chunks_owner(snap->chunks, start, &hint);
+	if (own >= 0 && insp_graph_live(f->graph, (uint32_t)own))
+		reach(n, (uint32_t)own, stack, &top);
+	insp_pointers_from(&it, snap->pointers, start, end);
+	while (own < 0 && insp_pointers_next(&it, &addr, &value)) {
+		insp_chunks_hits(snap->chunks, &finder, &value, 1, &hit);
+		if (hit != INSP_HIT_NONE)
+			reach(n, INSP_HIT_ID(hit), stack, &top);
+	}
+	while (top && !insp_interrupted()) {
+		uint32_t id = stack[--top];
+
+		for (uint32_t e = f->graph->first[id]; e < f->graph->first[id + 1]; e++)
+			reach(n, INSP_EDGE_TARGET(f->graph->edges[e]), stack, &top);
+	}
+	insp_big_free(stack, nchunks + 1, sizeof(*stack));
+	return top ? insp_fail(p->err, INSP_E_INTERRUPTED, "interrupted") : 0;
+}
+
 static int check_field(struct parser *p, struct node *n)
 {
 	const struct insp_filter *f = p->filter;
@@ -165,10 +286,16 @@ static int check_field(struct parser *p, struct node *n)
 		return insp_fail(p->err, INSP_E_USAGE, "'reach' is known to the command `leaks` only");
 	if (n->field == TYPE && !f->types)
 		return insp_fail(p->err, INSP_E_USAGE, "this command does not look at types");
-	if ((n->field == SITE || n->field == AGE) && !insp_held_has_sites(snap))
+	if (n->field == REACHED_BY && (n->op == PART || n->op == NO_PART))
+		return insp_fail(p->err, INSP_E_USAGE,
+				 "'reached-by' goes with = and != and an address or a global");
+	if (n->field == REACHED_BY)
+		return find_reached(p, n);
+	if ((n->field == SITE || n->field == FUNCTION || n->field == AGE) &&
+	    !insp_held_has_sites(snap))
 		return insp_fail(p->err, INSP_E_UNSUPPORTED,
 				 "'%s' is known only of processes that run with the hook", fields[n->field]);
-	if (n->field == SITE) {
+	if (n->field == SITE || n->field == FUNCTION) {
 		n->nknown = snap->sites->n;
 		n->known = insp_pool_alloc(f->ctx->pool, n->nknown + 1);
 		if (!n->known)
@@ -259,6 +386,20 @@ static struct node *parse_or(struct parser *p)
 	return left;
 }
 
+unsigned insp_filter_needs(const char *text)
+{
+	unsigned needs = INSP_NEED_SITES | INSP_NEED_SYMBOLS | INSP_NEED_BYTES;
+
+	if (!text)
+		return 0;
+	/* More than needed where a word only looks like it: that costs time, and is right. */
+	if (strcasestr(text, "type"))
+		needs |= INSP_TYPING_NEEDS;
+	if (strcasestr(text, "reached-by"))
+		needs |= INSP_HELD_NEEDS;
+	return needs;
+}
+
 int insp_filter_create(const struct insp_context *ctx, const char *text, struct insp_typing *types,
 		       const struct insp_leaks *leaks, struct insp_filter **ret,
 		       struct insp_error *err)
@@ -268,7 +409,10 @@ int insp_filter_create(const struct insp_context *ctx, const char *text, struct 
 
 	if (!f)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	*f = (struct insp_filter){.ctx = ctx, .types = types, .leaks = leaks};
+	*f = (struct insp_filter){.ctx = ctx,
+				  .types = types,
+				  .leaks = leaks,
+				  .graph = leaks ? leaks->graph : NULL};
 	f->root = parse_or(&p);
 	skip_space(&p);
 	if (f->root && *p.at)
@@ -326,6 +470,16 @@ static bool test_state(const struct node *n, enum insp_chunk_state state)
 	return compare_texts(insp_chunk_state_key(state), n->op, n->text);
 }
 
+/* The innermost function of the stack alone, or all of its names. */
+static bool site_matches(const struct insp_filter *f, const struct node *n, uint32_t site)
+{
+	const char *name = insp_name_site(f->ctx, site), *end;
+
+	if (n->field == FUNCTION && (end = strstr(name, " < ")) != NULL)
+		name = insp_pool_strndup(f->ctx->pool, name, (size_t)(end - name));
+	return compare_texts(name ? name : "", n->op, n->text);
+}
+
 static bool test_site(const struct insp_filter *f, const struct node *n, uint32_t id)
 {
 	const struct insp_sites *sites = f->ctx->snapshot->sites;
@@ -334,8 +488,7 @@ static bool test_site(const struct insp_filter *f, const struct node *n, uint32_
 	if (site >= n->nknown)
 		return false;
 	if (!n->known[site])
-		n->known[site] =
-			compare_texts(insp_name_site(f->ctx, site), n->op, n->text) ? 2 : 1;
+		n->known[site] = site_matches(f, n, site) ? 2 : 1;
 	return n->known[site] == 2;
 }
 
@@ -369,6 +522,8 @@ static bool test(const struct insp_filter *f, const struct node *n, const struct
 	case ARENA:
 		return compare_texts(c->arena < arenas->n ? arenas->items[c->arena].name : "", n->op,
 				     n->text);
+	case REACHED_BY:
+		return (n->reached[c->id / 64] >> c->id % 64 & 1) == (n->op == EQ);
 	case REACH:
 		return compare_texts(insp_reach_key((enum insp_reach)f->leaks->reach[c->id]), n->op,
 				     n->text);

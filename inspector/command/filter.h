@@ -8,7 +8,10 @@
  *
  *     field   size usable addr        numbers: = != < <= > >=
  *             age                     durations, with the hook's records
- *             state arena reach type site    text: = != (whole), ~ !~ (part); case does not matter
+ *             state arena reach type site function
+ *                                     text: = != (whole), ~ !~ (part); case does not matter
+ *             reached-by              = !=: chunks that pointers lead to from a global variable, or
+ *                                     from the chunk or word at an address
  *     and or not ( )                  && || ! as well; two terms side by side mean `and`
  */
 #ifndef INSP_COMMAND_FILTER_H
@@ -19,6 +22,9 @@
 #include "command/typing.h"
 
 struct insp_filter;
+
+/* enum insp_need that the text asks for, beside the chunks; text may be NULL. */
+unsigned insp_filter_needs(const char *text);
 
 /*
  * Lives in the context's pool. types and leaks may be NULL: then an expression that names `type` or

@@ -25,8 +25,8 @@ const char *insp_place_global(const struct insp_context *ctx, uint64_t addr)
 	return v ? name_variable(ctx, types, v, addr - v->addr) : NULL;
 }
 
-const char *insp_place_thread_local(const struct insp_context *ctx, const struct insp_thread *thread,
-				    uint64_t addr)
+const char *insp_place_thread_local(const struct insp_context *ctx,
+				    const struct insp_thread *thread, uint64_t addr)
 {
 	const struct insp_variable *v;
 	struct insp_ctypes *types;
@@ -37,19 +37,21 @@ const char *insp_place_thread_local(const struct insp_context *ctx, const struct
 	v = insp_ctypes_variables(types, &n);
 	for (size_t i = n; i-- > 0 && v[i].thread_local_;)
 		if (addr - (thread->fs_base + v[i].addr) < v[i].size_bytes)
-			return name_variable(ctx, types, &v[i], addr - (thread->fs_base + v[i].addr));
+			return name_variable(ctx, types, &v[i],
+					     addr - (thread->fs_base + v[i].addr));
 	return NULL;
 }
 
 struct search {
 	const struct insp_context *ctx;
-	uint64_t addr;	/* looked for; 0: the register */
+	uint64_t addr; /* looked for; 0: the register */
 	unsigned reg;
 	const char *found;
 	size_t frame;
 };
 
-static const char *name_local(const struct search *s, const struct insp_local *local, uint64_t offset)
+static const char *name_local(const struct search *s, const struct insp_local *local,
+			      uint64_t offset)
 {
 	return insp_pool_printf(s->ctx->pool, "%s%s", local->name,
 				insp_local_member(local, s->ctx->pool, offset));

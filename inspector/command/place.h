@@ -12,10 +12,10 @@
 /* A global or static variable. */
 const char *insp_place_global(const struct insp_context *ctx, uint64_t addr);
 /* A thread-local variable of the thread. */
-const char *insp_place_thread_local(const struct insp_context *ctx, const struct insp_thread *thread,
-				    uint64_t addr);
+const char *insp_place_thread_local(const struct insp_context *ctx,
+				    const struct insp_thread *thread, uint64_t addr);
 /* "local 'table' of main()"-less: the local's name and member of the frame that holds addr;
-   *ret_frame is its number. */
+ *ret_frame is its number. */
 const char *insp_place_local(const struct insp_context *ctx, const struct insp_thread *thread,
 			     uint64_t addr, size_t *ret_frame);
 /* The local that a register of the innermost frame holds. */

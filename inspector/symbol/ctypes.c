@@ -772,3 +772,12 @@ const struct insp_variable *insp_ctypes_variable_at(const struct insp_ctypes *ty
 	}
 	return NULL;
 }
+
+const struct insp_variable *insp_ctypes_variable_named(const struct insp_ctypes *types,
+						       const char *name)
+{
+	for (size_t i = 0; i < types->nstatic; i++)
+		if (!strcmp(types->variables.items[i].name, name))
+			return &types->variables.items[i];
+	return NULL;
+}

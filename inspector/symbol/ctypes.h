@@ -40,6 +40,9 @@ struct insp_variable {
 /* Sorted by address, those of threads last. A view. */
 const struct insp_variable *insp_ctypes_variables(const struct insp_ctypes *types, size_t *ret_n);
 const struct insp_variable *insp_ctypes_variable_at(const struct insp_ctypes *types, uint64_t addr);
+/* The first one of that name that has an address. */
+const struct insp_variable *insp_ctypes_variable_named(const struct insp_ctypes *types,
+						       const char *name);
 
 /* ".buckets[3].next" for a place in an object of the type; "" at its start if that has no better
    name. View in pool. */

@@ -95,6 +95,19 @@ j heap chunks --where 'type = shop::Record and size > 64'
 check "heap chunks --where" json "(.chunks | length) == $(truth records)"
 j heap chunks --where 'not (state = used or state = free) and size < 1M'
 check "heap chunks --where, states" json '.chunks | all(.state == "metadata" or .state == "unknown")'
+j heap chunks --where "reached-by = names and type = text" --limit 0
+check "heap chunks --where reached-by a global" json '(.chunks | length) == 40'
+j leaks --reachable --by size --where 'reached-by = queue'
+check "leaks --where reached-by" json '[.groups[].count] | add == 20'
+j types --where 'reached-by = index_ and type ~ Book'
+check "types --where reached-by" json '[.types[] | select(.type == "shop::Book") | .count] == [20]'
+j heap chunks --where 'reached-by = no_such_name'
+check "reached-by of no name" [ "$RC" = 2 ]
+book=$(jq -r '.types[] | select(.type == "shop::Book") | .example' <<<"$("$MEMINSPECT" types --format json "$PID" 2>/dev/null)")
+j refs "$book" --where 'type ~ unique_ptr'
+check "refs --where" json '.refs | length == 1 and .[0].kind == "chunk"'
+j refs "$book" --where 'type = text'
+check "refs --where: none" json '.refs == []'
 for bad in '' 'size' 'size >' 'size > 1 or' '(size > 1' 'size > x' 'colour = red' 'state < 3' 'size ~ 3' 'reach = definite' "$(printf '(%.0s' {1..200})"; do
 	mi heap chunks --where "$bad" "$PID"
 	check "refuses --where '${bad:0:20}'" [ "$RC" = 2 ]
