@@ -107,7 +107,8 @@ static const struct insp_column frame_columns[] = {
 	{"line", "", INSP_T_ID, INSP_COL_LEFT, "line in it; null unknown"},
 };
 static const struct insp_table frame_table = INSP_TABLE("frames", NULL, frame_columns, NULL);
-static const struct insp_table *const tables[] = {&site_table, &frame_table, &insp_site_join_table, NULL};
+static const struct insp_table *const tables[] = {&site_table, &frame_table, &insp_site_join_table,
+						  &insp_site_parts_table, NULL};
 
 static struct row *row_of(struct rows *rows, const char *name)
 {

@@ -87,10 +87,26 @@ static struct join join(const struct insp_snapshot *snap, const struct insp_site
 }
 
 static void report_part(struct insp_report *r, const char *bytes_key, const char *objects_key,
-			const char *title, const char *objects_title, const struct part *p)
+			const struct part *p)
 {
-	insp_field_u64(r, bytes_key, title, INSP_T_BYTES, p->bytes);
-	insp_field_u64(r, objects_key, objects_title, INSP_T_COUNT, p->objects);
+	insp_field_u64(r, bytes_key, NULL, INSP_T_BYTES, p->bytes);
+	insp_field_u64(r, objects_key, NULL, INSP_T_COUNT, p->objects);
+}
+
+/* The same for people: a line each. */
+static const struct insp_column part_columns[] = {
+	{"part", "", INSP_T_STR, 0, "what it is"},
+	{"part_bytes", "bytes", INSP_T_BYTES, 0, "one of the figures of `recorded`"},
+	{"part_objects", "blocks", INSP_T_COUNT, 0, "one of the figures of `recorded`"},
+};
+const struct insp_table insp_site_parts_table = INSP_TABLE("parts", NULL, part_columns, NULL);
+
+static void part_row(struct insp_report *r, const char *name, const struct part *p)
+{
+	insp_cell_str(r, name);
+	insp_cell_u64(r, p->bytes);
+	insp_cell_u64(r, p->objects);
+	insp_row_end(r);
 }
 
 static void report_notes(struct insp_report *r, const struct insp_sites *sites, const struct join *j)
@@ -119,6 +135,7 @@ void insp_report_site_join(struct insp_report *r, const struct insp_snapshot *sn
 {
 	struct join j = join(snap, sites);
 	uint64_t served_bytes = j.walked.bytes - j.foreign.bytes;
+	struct part hook;
 	double bytes = 0, objects = 0;
 
 	for (size_t i = 1; i < sites->n; i++) {
@@ -131,23 +148,25 @@ void insp_report_site_join(struct insp_report *r, const struct insp_snapshot *sn
 		insp_field_u64(r, "sample_bytes", "one sample in", INSP_T_BYTES, sites->sample_bytes);
 		insp_field_u64(r, "samples", "live samples", INSP_T_COUNT, sites->nrecords);
 	}
-	insp_field_u64(r, "inuse_bytes", sites->sampled ? "asked for, estimated" : "asked for",
-		       INSP_T_BYTES, (uint64_t)(bytes + 0.5));
-	insp_field_u64(r, "inuse_objects", sites->sampled ? "in blocks, estimated" : "in blocks",
-		       INSP_T_COUNT, (uint64_t)(objects + 0.5));
-	report_part(r, "walked_bytes", "walked_objects", "in use by the walk", "in blocks", &j.walked);
-	report_part(r, "attributed_bytes", "attributed_objects",
-		    sites->sampled ? "- drawn" : "- on record", "  in blocks", &j.attributed);
-	if (sites->sampled)
-		report_part(r, "not_drawn_bytes", "not_drawn_objects", "- not drawn", "  in blocks",
-			    &j.missing);
-	else
-		report_part(r, "unseen_bytes", "unseen_objects", "- not seen by the hook", "  in blocks",
-			    &j.missing);
-	report_part(r, "foreign_bytes", "foreign_objects", "- of other allocators", "  in blocks", &j.foreign);
+	hook = (struct part){(uint64_t)(bytes + 0.5), (uint64_t)(objects + 0.5)};
+	report_part(r, "inuse_bytes", "inuse_objects", &hook);
+	report_part(r, "walked_bytes", "walked_objects", &j.walked);
+	report_part(r, "attributed_bytes", "attributed_objects", &j.attributed);
+	report_part(r, sites->sampled ? "not_drawn_bytes" : "unseen_bytes",
+		    sites->sampled ? "not_drawn_objects" : "unseen_objects", &j.missing);
+	report_part(r, "foreign_bytes", "foreign_objects", &j.foreign);
 	if (sites->sampled && served_bytes)
 		insp_field_f64(r, "estimate_share", "estimate by walk", INSP_T_RATIO,
 			       bytes / (double)served_bytes);
 	insp_object_end(r);
+	insp_table_begin(r, &insp_site_parts_table);
+	part_row(r, sites->sampled ? "asked for, estimated by the hook" : "asked for, by the hook", &hook);
+	part_row(r, "in use, by the walk", &j.walked);
+	part_row(r, sites->sampled ? "- drawn" : "- on record", &j.attributed);
+	part_row(r, sites->sampled ? "- not drawn, or from before the hook"
+				   : "- not seen: before the hook, or of libc itself",
+		 &j.missing);
+	part_row(r, "- of other allocators", &j.foreign);
+	insp_table_end(r);
 	report_notes(r, sites, &j);
 }

@@ -9,11 +9,11 @@
 #include "site/sites.h"
 #include "snapshot/snapshot.h"
 
-/* The object "recorded", and notes. Wants the chunks of the heap joined with the sites. */
+/* The object "recorded", the table "parts", and notes. Wants the chunks of the heap joined with the sites. */
 void insp_report_site_join(struct insp_report *report, const struct insp_snapshot *snapshot,
 			   const struct insp_sites *sites);
 
-/* Its keys, for documentation. */
-extern const struct insp_table insp_site_join_table;
+/* Their keys, for documentation. */
+extern const struct insp_table insp_site_join_table, insp_site_parts_table;
 
 #endif

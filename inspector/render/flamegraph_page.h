@@ -38,7 +38,7 @@ static const char insp_flamegraph_head[] =
 	"#tip b { font-weight: 600; } #tip span { opacity: .75; }\n"
 	"</style></head><body>\n"
 	"<header><h1 id=\"title\"></h1><select id=\"type\" aria-label=\"sample type\"></select>\n"
-	"<input id=\"search\" type=\"search\" placeholder=\"search (regular expression), key /\">\n"
+	"<input id=\"search\" type=\"search\" size=\"32\" placeholder=\"search (regular expression), key /\">\n"
 	"<button id=\"reset\">all</button><span id=\"info\"></span></header>\n"
 	"<div id=\"path\"></div><div id=\"graph\" role=\"tree\"></div><div id=\"tip\"></div>\n"
 	"<script id=\"data\" type=\"application/json\">\n";

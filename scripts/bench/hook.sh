@@ -106,8 +106,7 @@ measure()
 # redis-server links jemalloc: libc in front of it takes the calls.
 redis()
 {
-	local variants='plain off sampled full'
-	[ -n "$heaptrack_preload" ] && variants="$variants heaptrack-null"
+	local variants='plain off sampled full' # heaptrack does not follow exec
 	cat >"$T/redis.sh" <<EOF
 rm -f $T/s $T/pid
 redis-server --port 0 --unixsocket $T/s --daemonize yes --pidfile $T/pid --save '' --dir $T
@@ -127,7 +126,9 @@ sql='create table t(a, b); with recursive c(x) as (select 1 union all select x +
 command -v sqlite3 >/dev/null && measure sqlite3 1.02 1.15 sqlite3 :memory: "$sql"
 command -v clang-format >/dev/null &&
 	measure clang-format 1.02 1.40 clang-format inspector/hook/*.c inspector/render/*.c
-command -v python3 >/dev/null && measure python3 1.02 1.45 env PYTHONMALLOC=malloc python3 -c \
+# The interpreter itself, not a script that finds it: heaptrack does not follow exec.
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null)
+[ -n "$python" ] && PYTHONMALLOC=malloc measure python3 1.02 1.45 "$python" -c \
 	'import json; x = [{"k%d" % i: [str(i), i]} for i in range(100000)]; json.loads(json.dumps(x))'
 cc1plus=$(gcc -print-prog-name=cc1plus)
 if [ -x "$cc1plus" ]; then

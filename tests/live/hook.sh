@@ -71,6 +71,11 @@ for by in function module; do
 		'[.top[] | .cum_bytes >= .inuse_bytes and .cum_alloc_objects >= .alloc_objects] | all'
 done
 check '--by module: all stacks begin in libc' json '([.top[].cum_bytes] | max) as $m | $m == .recorded.inuse_bytes'
+"$MEMINSPECT" help --json 'heap top' --format json | jq -r '.json_keys[] | .table + "." + .key' | sort -u >"$T/known"
+mi heap top --stacks --limit 3 --format json "$PID"
+jq -r '{top, recorded, parts} | [paths(scalars)] | .[] | map(select(type == "string")) | .[-2] + "." + .[-1]' \
+	"$T/out" | sort -u >"$T/written"
+check 'all keys of heap top are documented' is "$(comm -23 "$T/written" "$T/known")" ''
 mi heap top --by size --sort alloc "$PID"
 check 'a sort that a grouping does not have is refused' is "$RC" 2
 mi heap top --format json "$PID"

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 need jq
 readme=$(cd "$(dirname "$0")/../.." && pwd)/README.md
-victim mix
+LD_PRELOAD=$BUILD/libmeminspect-hook.so MEMINSPECT_HOOK=full victim mix
 address=$(truth kept)
 cd "$T" || exit 1
 
