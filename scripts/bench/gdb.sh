@@ -3,13 +3,16 @@
 # gdb.sh: what `heap summary` costs inside GDB, beside the command line on the same process and core,
 # and, behind a gdbserver, beside GDB's own `dump memory` of the heap.
 #
-# Environment: RUNS (3), CHUNKS (10000000), REMOTE_CHUNKS (200000), BUILD, MEMINSPECT, GDB. Prints a
+# Environment: RUNS (5), CHUNKS (10000000), REMOTE_CHUNKS (200000), PEER_CHUNKS (10000), BUILD,
+# MEMINSPECT, GDB; GEF and PWNDBG: their scripts (gef.py, gdbinit.py), else they are left out. Prints a
 # table; exit 1 when a limit is crossed. Let nothing else run meanwhile.
+
+# shellcheck disable=SC2317 # functions are called by name
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-: "${BUILD:=$PWD/build}" "${MEMINSPECT:=$BUILD/meminspect}" "${RUNS:=3}" "${CHUNKS:=10000000}"
-: "${REMOTE_CHUNKS:=200000}" "${GDB:=gdb}"
+: "${BUILD:=$PWD/build}" "${MEMINSPECT:=$BUILD/meminspect}" "${RUNS:=5}" "${CHUNKS:=10000000}"
+: "${REMOTE_CHUNKS:=200000}" "${PEER_CHUNKS:=10000}" "${GDB:=gdb}"
 script=$BUILD/meminspect.gdb
 for need in "$GDB" gdbserver gcore; do
 	command -v "$need" >/dev/null || { echo "bench: $need is not installed" >&2; exit 77; }
@@ -25,11 +28,11 @@ crossed=0
 
 start()
 {
-	local line
+	local _
 	exec {from}< <(exec "$BUILD/bench-victim" "$@")
 	pid=$!
 	pids="$pids $pid"
-	IFS= read -r -t 300 line <&"$from" || { echo "bench: the victim did not start" >&2; exit 1; }
+	IFS= read -r -t 300 _ <&"$from" || { echo "bench: the victim did not start" >&2; exit 1; }
 }
 
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
@@ -37,28 +40,37 @@ median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 # outside TARGET: ns of the command line, start of the program included
 outside()
 {
-	local i t
-	for ((i = 0; i < RUNS; i++)); do
-		t=$(date +%s%N)
-		"$MEMINSPECT" heap summary --max-pause 60s "$@" >"$T/out" 2>"$T/err" || { cat "$T/err" >&2; exit 1; }
-		echo $(($(date +%s%N) - t))
-	done | median
+	local t
+	t=$(date +%s%N)
+	"$MEMINSPECT" heap summary --max-pause 60s "$@" >"$T/out" 2>"$T/err" || { cat "$T/err" >&2; exit 1; }
+	echo $(($(date +%s%N) - t))
 }
 
-# inside COMMAND GDB-ARGUMENT...: ns of a command at the prompt of a GDB that is attached already.
-# Each has a snapshot of its own: the first command of a session of GDB.
+# inside COMMAND GDB-ARGUMENT...: ns of a command at the prompt of a GDB that is attached already: the
+# first of a session, and so with a snapshot of its own.
 inside()
 {
-	local command=$1 i
+	local command=$1
 	shift
+	rm -f "$T/begin" "$T/end"
+	"$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set debuginfod enabled off' "$@" -x "$script" \
+		-ex "shell date +%s%N >$T/begin" -ex "$command" -ex "shell date +%s%N >$T/end" \
+		>"$T/out" 2>"$T/err" </dev/null
+	[ -s "$T/end" ] || { cat "$T/out" "$T/err" >&2; exit 1; }
+	echo $(($(cat "$T/end") - $(cat "$T/begin")))
+}
+
+# in_turn A B: medians of RUNS runs of two functions, one after the other each time, so that caches and
+# whatever else goes on are the same for both. One run before does not count.
+in_turn()
+{
+	local i
+	"$1" >/dev/null && "$2" >/dev/null || exit 1
 	for ((i = 0; i < RUNS; i++)); do
-		"$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set debuginfod enabled off' "$@" -x "$script" \
-			-ex "shell date +%s%N >$T/begin" -ex "$command" -ex "shell date +%s%N >$T/end" \
-			>"$T/out" 2>"$T/err" </dev/null
-		[ -s "$T/end" ] || { cat "$T/out" "$T/err" >&2; exit 1; }
-		echo $(($(cat "$T/end") - $(cat "$T/begin")))
-		rm -f "$T/begin" "$T/end"
-	done | median
+		"$1" >>"$T/a" && "$2" >>"$T/b" || exit 1
+	done
+	echo "$(median <"$T/a") $(median <"$T/b")"
+	rm -f "$T/a" "$T/b"
 }
 
 # row WHAT NS NS LIMIT
@@ -68,17 +80,26 @@ row()
 	holds=$(awk -v a="$2" -v b="$3" -v l="$4" 'BEGIN { print l == "-" ? "-" : a <= l * b ? "yes" : "NO" }')
 	[ "$holds" != NO ] || crossed=1
 	awk -v w="$1" -v a="$2" -v b="$3" -v l="$4" -v h="$holds" 'BEGIN {
-		printf "| %s | %.2f s | %.2f s | %.2f | %s | %s |\n", w, a / 1e9, b / 1e9, a / b, l, h }'
+		printf "| %s | %.3f s | %.3f s | %.2f | %s | %s |\n", w, a / 1e9, b / 1e9, a / b, l, h }'
 }
+
+live_in() { inside 'heap summary' -p "$pid"; }
+live_out() { outside "$pid"; }
+core_in() { inside 'heap summary' "$BUILD/bench-victim" "$core"; }
+core_out() { outside "$core"; }
+remote_in() { inside 'heap summary' "${remote[@]}"; }
+remote_dump() { inside "dump binary memory $T/dump $from $to" "${remote[@]}"; }
+chunks_in() { inside "heap chunks -o $T/rows" -p "$pid"; }
 
 printf '| heap summary | in GDB | compared with | ratio | limit | holds |\n|---|---|---|---|---|---|\n'
 start chunks "$CHUNKS"
-row "live, $CHUNKS chunks; the command line" "$(inside 'heap summary' -p "$pid")" "$(outside "$pid")" 1.5
+read -r a b < <(in_turn live_in live_out) || exit 1
+row "live, $CHUNKS chunks; the command line" "$a" "$b" 1.5
 gcore -o "$T/core" "$pid" >/dev/null 2>&1
 kill -9 "$pid"
 core=$T/core.$pid
-row "core, $CHUNKS chunks; the command line" "$(inside 'heap summary' "$BUILD/bench-victim" "$core")" \
-	"$(outside "$core")" 1.2
+read -r a b < <(in_turn core_in core_out) || exit 1
+row "core, $CHUNKS chunks; the command line" "$a" "$b" 1.2
 rm -f "$core"
 
 start chunks "$REMOTE_CHUNKS"
@@ -95,6 +116,19 @@ serve()
 }
 serve
 remote=(-ex "target extended-remote localhost:$port" -ex "attach $pid")
-row "gdbserver, $REMOTE_CHUNKS chunks; GDB's dump memory of the heap" "$(inside 'heap summary' "${remote[@]}")" \
-	"$(inside "dump binary memory $T/dump $from $to" "${remote[@]}")" -
+read -r a b < <(in_turn remote_in remote_dump) || exit 1
+row "gdbserver, $REMOTE_CHUNKS chunks; GDB's dump memory of the heap" "$a" "$b" -
+
+# The heap commands of others for GDB, in Python, one run each: they take minutes for a million.
+start chunks "$PEER_CHUNKS"
+peer()
+{
+	if [ -z "$2" ] || [ ! -r "$2" ]; then
+		echo "skipped: $1 is not installed ($3=FILE says where its script is)"
+		return
+	fi
+	row "live, $PEER_CHUNKS chunks, each listed; $1, $4" "$(chunks_in)" "$(script=$2 inside "$4" -p "$pid")" -
+}
+peer GEF "${GEF:-}" GEF 'heap chunks'
+peer pwndbg "${PWNDBG:-}" PWNDBG 'heap'
 exit $crossed

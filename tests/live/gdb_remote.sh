@@ -77,13 +77,13 @@ cat >"$T/big.c" <<'END'
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-static char *small[20000], *large[8];
+static char *small[20000], *large[4];
 int main(void)
 {
 	for (int i = 0; i < 20000; i++)
 		small[i] = memset(malloc(64), 'x', 64);
-	for (int i = 0; i < 8; i++)
-		large[i] = memset(malloc(16 << 20), 'y', 16 << 20);
+	for (int i = 0; i < 4; i++)
+		large[i] = memset(malloc(4 << 20), 'y', 4 << 20);
 	puts("ready");
 	fflush(stdout);
 	for (;;)
@@ -111,10 +111,10 @@ gdb_batch 100 -ex "target remote 127.0.0.1:$PORT" -x "$script" -ex 'set logging 
 	-ex "$(mark five)" -ex 'set debug remote 0' -ex 'set debug remote 1' -ex "$(mark six)" \
 	-ex 'heap refresh' -ex "$(mark end)" >"$T/both" 2>&1 </dev/null
 check "wire: a summary reads the small chunks" [ "$(wire one)" -ge 1500 ]
-check "wire: and not the 128 MiB of large ones" [ "$(wire one)" -lt 8000 ]
+check "wire: and not the 16 MiB of large ones" [ "$(wire one)" -lt 8000 ]
 check "wire: the next command reads nothing" [ "$(wire two)" -lt 64 ]
-check "wire: what needs more reads the large chunks" [ "$(wire three)" -gt 120000 ]
-check "wire: but what was read before not again" [ "$(wire three)" -lt $((128 * 1024 + 5000)) ]
+check "wire: what needs more reads the large chunks" [ "$(wire three)" -gt 15000 ]
+check "wire: but what was read before not again" [ "$(wire three)" -lt $((16 * 1024 + 5000)) ]
 check "wire: and once" [ "$(wire four)" -lt 64 ]
 check "wire: refresh reads anew" [ "$(wire six)" -ge 1500 ]
 check "kept: one snapshot for commands that need the same" [ "$(taken one)" = "$(taken two)" ]
