@@ -64,4 +64,12 @@ int insp_dominator_tree_create(const struct insp_dominators *dominators, uint64_
 			       struct insp_dominator_tree **ret, struct insp_error *err) insp_must_check;
 void insp_dominator_tree_destroy(struct insp_dominator_tree *tree);
 
+/*
+ * What groups retain: for each chunk of a group that no other of the same group dominates, its retained
+ * size. What only several chunks of a group hold together is not in it, so it is a lower bound. group_of:
+ * [n + 1] by number, each below ngroups; adds to ret, [ngroups]. INSP_E_NOMEM, INSP_E_INTERRUPTED.
+ */
+int insp_dominators_sum_groups(const struct insp_dominators *dominators, const uint32_t *group_of,
+			       uint32_t ngroups, uint64_t *ret, struct insp_error *err) insp_must_check;
+
 #endif

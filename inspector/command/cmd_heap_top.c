@@ -11,6 +11,7 @@
 
 #include "base/fmt.h"
 #include "base/vec.h"
+#include "command/held_top.h"
 #include "command/site_join.h"
 #include "command/site_profile.h"
 
@@ -22,8 +23,9 @@ struct args {
 
 static const struct insp_option options[] = {
 	{"by", 'b', INSP_OPT_CHOICE, "WHAT",
-	 "one row a call stack (site), function, module, power of two of the size, thread, or age", "site",
-	 "site|function|module|size|thread|age", offsetof(struct args, by)},
+	 "one row a call stack (site), function, module, power of two of the size, thread, or age; "
+	 "retained: by what the chunks of a stack (without the hook: of a type) hold", "site",
+	 "site|function|module|size|thread|age|retained", offsetof(struct args, by)},
 	{"sort", 's', INSP_OPT_CHOICE, "KEY",
 	 "largest first by bytes in use, by the same with all that it calls (function, module), by bytes "
 	 "allocated since the start, or by blocks in use",
@@ -108,7 +110,7 @@ static const struct insp_column frame_columns[] = {
 };
 static const struct insp_table frame_table = INSP_TABLE("frames", NULL, frame_columns, NULL);
 static const struct insp_table *const tables[] = {&site_table, &frame_table, &insp_site_join_table,
-						  &insp_site_parts_table, NULL};
+						  &insp_site_parts_table, &insp_held_top_table, NULL};
 
 static struct row *row_of(struct rows *rows, const char *name)
 {
@@ -402,10 +404,9 @@ static int gather(struct insp_context *ctx, const struct insp_sites *sites, cons
 	return rc ? insp_fail(err, INSP_E_NOMEM, "out of memory") : 0;
 }
 
-static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
-	       struct insp_error *err)
+static int run_recorded(struct insp_context *ctx, const struct args *a, struct insp_report *report,
+			struct insp_error *err)
 {
-	const struct args *a = args;
 	const struct insp_sites *sites;
 	struct insp_profile *profile = NULL;
 	const uint32_t *numbers;
@@ -441,6 +442,26 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	return rc;
 }
 
+static bool by_what_is_held(const void *args)
+{
+	return strcmp(((const struct args *)args)->by, "retained") == 0;
+}
+
+static unsigned needs_of(const void *args)
+{
+	return by_what_is_held(args) ? INSP_HELD_NEEDS : 0;
+}
+
+static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
+	       struct insp_error *err)
+{
+	const struct args *a = args;
+
+	if (by_what_is_held(a))
+		return insp_held_top(ctx, a->limit, report, err);
+	return run_recorded(ctx, a, report, err);
+}
+
 const struct insp_command insp_cmd_heap_top = {
 	.name = "heap top",
 	.group = "heap",
@@ -452,12 +473,17 @@ const struct insp_command insp_cmd_heap_top = {
 		"module, cum adds what it calls.\n\n"
 		"Below stands how much of the heap that explains, beside what the walk found: what is on "
 		"record, and what is not and why. In sampled mode all figures are estimates, and "
-		"the line 'estimate by walk' says how near they are in sum.",
+		"the line 'estimate by walk' says how near they are in sum.\n\n"
+		"--by retained needs no hook: what would be free were all chunks of a call stack (else "
+		"of a type) gone, by the tree of `dominators`. A chunk that hangs on another of the same "
+		"row counts once; rows overlap where chunks of one hold those of another. What only "
+		"several chunks hold together is in no row, so it is the least that they hold.",
 	.example = "heap top --by function --limit 10",
 	.options = options,
 	.args_bytes = sizeof(struct args),
 	.flags = INSP_COMMAND_ANY | INSP_COMMAND_PROFILE,
 	.tables = tables,
 	.needs = INSP_NEED_SITES | INSP_NEED_CHUNKS | INSP_NEED_SYMBOLS,
+	.needs_of = needs_of,
 	.run = run,
 };

@@ -83,6 +83,28 @@ static void dominators__hold_what_only_they_lead_to(void **state)
 	done(&f);
 }
 
+/* a (1) holds b (2) holds c (1); d (2) stands alone. */
+static void dominators__sum_groups_without_counting_twice(void **state)
+{
+	struct fixture f = {.s = snap_create()};
+	uint64_t a = use(&f), b = use(&f), c = use(&f), d = use(&f), sums[3] = {0};
+	uint32_t group_of[5] = {0};
+
+	(void)state;
+	snap_put(f.s, SNAP_DATA, a);
+	snap_put(f.s, SNAP_DATA + 8, d);
+	snap_put(f.s, a, b);
+	snap_put(f.s, b, c);
+	analyse(&f);
+	group_of[f.d->number_of[snap_id(f.s, a)]] = group_of[f.d->number_of[snap_id(f.s, c)]] = 1;
+	group_of[f.d->number_of[snap_id(f.s, b)]] = group_of[f.d->number_of[snap_id(f.s, d)]] = 2;
+	assert_int_equal(insp_dominators_sum_groups(f.d, group_of, 3, sums, NULL), 0);
+	assert_int_equal(sums[0], 0);
+	assert_int_equal(sums[1], 3 * 0x40);
+	assert_int_equal(sums[2], 3 * 0x40);
+	done(&f);
+}
+
 static void dominators__do_not_recurse_on_a_long_list(void **state)
 {
 	enum { N = 200000 };
@@ -185,6 +207,25 @@ static void check_random(const struct fixture *f, int n, bool e[MAX][MAX], bool 
 	}
 }
 
+/* What groups of random chunks hold: all that is in the subtree of one of them. */
+static void check_groups(const struct fixture *f, int n)
+{
+	uint32_t group_of[MAX + 1] = {0};
+	uint64_t sums[4] = {0}, want[4] = {0};
+
+	for (int i = 0; i < n; i++)
+		group_of[f->d->number_of[i]] = 1 + (uint32_t)(rng() % 3);
+	assert_int_equal(insp_dominators_sum_groups(f->d, group_of, 4, sums, NULL), 0);
+	for (int i = 0; i < n; i++)
+		for (uint32_t g = 1; g < 4; g++)
+			for (uint32_t at = f->d->number_of[i]; at; at = f->d->idom[at])
+				if (group_of[at] == g) {
+					want[g] += 0x110;
+					break;
+				}
+	assert_memory_equal(sums, want, sizeof(sums));
+}
+
 static void dominators__equal_their_definition_on_random_graphs(void **state)
 {
 	(void)state;
@@ -211,6 +252,7 @@ static void dominators__equal_their_definition_on_random_graphs(void **state)
 		analyse(&f);
 		assert_int_equal(f.d->n, n);
 		check_random(&f, n, e, root);
+		check_groups(&f, n);
 		done(&f);
 	}
 }
@@ -347,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dominators__hold_what_only_they_lead_to),
+		cmocka_unit_test(dominators__sum_groups_without_counting_twice),
 		cmocka_unit_test(dominators__do_not_recurse_on_a_long_list),
 		cmocka_unit_test(dominators__end_on_an_interrupt),
 		cmocka_unit_test(dominators__equal_their_definition_on_random_graphs),
