@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "analysis/groups.h"
+#include "command/base.h"
 #include "command/command.h"
 #include "command/site_diff.h"
 #include "command/type_diff.h"
 #include "command/typing.h"
 #include "site/sites.h"
-#include "snapshot/file.h"
 
 struct args {
 	const char *by, *sort, *base;
@@ -154,35 +154,6 @@ static void report_heads(struct insp_report *r, const struct insp_snapshot *base
 			  now->comm);
 }
 
-static void destroy_snapshot(void *s)
-{
-	insp_snapshot_destroy(s);
-}
-
-/* The base named here, else the one chosen at the prompt. */
-static int find_base(struct insp_context *ctx, const char *file, const struct insp_snapshot **ret,
-		     struct insp_error *err)
-{
-	struct insp_snapshot *base;
-	int rc;
-
-	if (!file) {
-		*ret = ctx->base;
-		return ctx->base ? 0
-				 : insp_fail(err, INSP_E_USAGE,
-					     "which base? diff FILE, or choose one with `base FILE`");
-	}
-	rc = insp_snapshot_load(file, &base, err);
-	if (rc)
-		return rc;
-	*ret = base;
-	if (insp_pool_defer(ctx->pool, destroy_snapshot, base)) {
-		insp_snapshot_destroy(base);
-		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	}
-	return 0;
-}
-
 struct comparison {
 	struct insp_groups then, now;
 	struct insp_profile *profile; /* NULL: none yet */
@@ -276,7 +247,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	struct comparison c = {0};
 	struct insp_group_deltas d;
 	uint64_t growth = 0;
-	int rc = find_base(ctx, a->base, &base, err);
+	int rc = insp_base_find(ctx, a->base, &base, err);
 
 	if (!rc)
 		rc = group(ctx, base, a->by, &c, err);

@@ -77,23 +77,12 @@ static void report_step(const struct insp_context *ctx, struct insp_report *r,
 	insp_row_end(r);
 }
 
-static const char *sureness(const struct insp_path *path)
-{
-	if (path->root->kind == INSP_ROOT_STACK)
-		return "rests on a word of a stack, which may be left over from a call that returned";
-	if (!path->by_start)
-		return "has a pointer into the middle of a chunk, which may be a number by chance";
-	if (path->root->kind == INSP_ROOT_MEMORY || path->root->kind == INSP_ROOT_UNKNOWN)
-		return "starts in memory that nobody claims";
-	return NULL;
-}
-
 static void report_path(const struct insp_context *ctx, struct insp_report *r,
 			const struct insp_graph *graph, struct insp_typing *typing,
 			const struct insp_path *path, uint64_t steps)
 {
 	size_t half = steps ? steps / 2 : path->n;
-	const char *unsure = sureness(path);
+	const char *unsure = insp_held_doubt(path->root, path->by_start);
 
 	insp_object_begin(r, NULL, NULL);
 	insp_field_str(r, "root_kind", NULL, insp_root_kind_key(path->root->kind));

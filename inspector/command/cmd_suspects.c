@@ -5,18 +5,23 @@
  * Four kinds: what is lost; points of accumulation (the chunk below a root where one thing that
  * holds much becomes many that hold little each: from the top of the tree of dominators down, as
  * long as one child holds most); variables, mappings and threads whose pointers together hold much (a
- * table that is itself a variable); and single types or sites with a large share.
+ * table that is itself a variable); and single types or sites with a large share. With an earlier snapshot to compare with, a fifth: what
+ * grew, and for each of the others what it held then.
+ *
+ * All of them are rows with the same fields, so that they are one table to a machine.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/census.h"
 #include "base/fmt.h"
 #include "base/log.h"
 #include "base/vec.h"
-#include "command/held.h"
+#include "command/base.h"
+#include "command/held_places.h"
+#include "command/site_diff.h"
 #include "site/sites.h"
-#include "symbol/symbols.h"
 
 #define FOLLOW_SHARE 0.8 /* of what a chunk holds: a child with more is gone on to */
 #define CHAIN_STEPS  32
@@ -25,6 +30,7 @@
 struct args {
 	double min;
 	uint64_t limit;
+	const char *base;
 };
 
 static const struct insp_option options[] = {
@@ -32,11 +38,13 @@ static const struct insp_option options[] = {
 	 .help = "what holds at least this share of the memory in use is a suspect"},
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "10",
 	 .offset = offsetof(struct args, limit), .help = "at most N of each kind; 0: all"},
+	{.name = "base", .type = INSP_OPT_FILE, .arg = "FILE", .offset = offsetof(struct args, base),
+	 .help = "an earlier snapshot, written by `save`: says what grew since; at the prompt `base` can choose it"},
 	INSP_OPTION_END,
 };
 
 struct work {
-	const struct insp_context *ctx;
+	struct insp_context *ctx;
 	const struct args *args;
 	struct insp_report *report;
 	struct insp_graph *graph;
@@ -44,19 +52,190 @@ struct work {
 	struct insp_dominators *d;
 	struct insp_dominator_tree *tree;
 	struct insp_typing *typing;
+	const struct insp_snapshot *base; /* NULL: none */
+	struct insp_graph *base_graph;	  /* NULL: it is of another process, or has no pointers */
+	struct insp_dominators *base_d;
 	uint64_t total, least;
 	uint64_t found;
 };
 
-static void begin(struct work *w, const char *kind, uint64_t bytes)
+/* Fields that it has not are NULL or UINT64_MAX. */
+struct suspect {
+	const char *kind, *name, *held_by, *doubt, *text;
+	uint64_t bytes, base_bytes, chunk, count;
+	bool chain;
+};
+
+#define NOTHING UINT64_MAX
+#define SUSPECT_INIT {.base_bytes = NOTHING, .chunk = NOTHING, .count = NOTHING}
+
+static void field(struct insp_report *r, const char *key, enum insp_type type, uint64_t value)
 {
-	w->found++;
-	insp_object_begin(w->report, NULL, NULL);
-	insp_field_str(w->report, "kind", NULL, kind);
-	insp_field_u64(w->report, "bytes", NULL, INSP_T_BYTES, bytes);
-	insp_field_f64(w->report, "share", NULL, INSP_T_RATIO,
-		       w->total ? (double)bytes / (double)w->total : 0);
+	if (value == NOTHING)
+		insp_field_unknown(r, key, NULL);
+	else
+		insp_field_u64(r, key, NULL, type, value);
 }
+
+static void report_suspect(struct work *w, const struct suspect *s)
+{
+	struct insp_report *r = w->report;
+
+	w->found++;
+	insp_object_begin(r, NULL, NULL);
+	insp_field_str(r, "kind", NULL, s->kind);
+	insp_field_u64(r, "bytes", NULL, INSP_T_BYTES, s->bytes);
+	insp_field_f64(r, "share", NULL, INSP_T_RATIO, w->total ? (double)s->bytes / (double)w->total : 0);
+	field(r, "base_bytes", INSP_T_BYTES, s->base_bytes);
+	field(r, "chunk", INSP_T_ADDR, s->chunk);
+	insp_field_str(r, "name", NULL, s->name);
+	field(r, "count", INSP_T_COUNT, s->count);
+	insp_field_str(r, "held_by", NULL, s->held_by);
+	insp_field_bool(r, "chain", NULL, s->chain);
+	insp_field_str(r, "doubt", NULL, s->doubt);
+	insp_text(r, "text", "%s", s->text ? s->text : "");
+	insp_object_end(r);
+}
+
+/* ---- what was there before */
+
+/* " The base had 3.10 MiB there." or nothing, where nothing is known. */
+static const char *growth_text(const struct work *w, uint64_t then, uint64_t now)
+{
+	char a[INSP_FMT_MAX];
+
+	if (then == NOTHING)
+		return "";
+	if (!then)
+		return " It is new since the base.";
+	if (now <= then + then / 100)
+		return " It has not grown since the base.";
+	return insp_pool_printf(w->ctx->pool, " In the base that was %s.", insp_fmt_bytes(a, then));
+}
+
+static uint64_t held_then(const struct work *w, const struct insp_chunk *c)
+{
+	struct insp_chunk then;
+	int64_t id;
+
+	if (!w->base_d)
+		return NOTHING;
+	id = insp_chunks_at(w->base->chunks, c->addr);
+	if (id < 0)
+		return 0;
+	insp_chunks_get(w->base->chunks, (uint32_t)id, &then);
+	return then.addr == c->addr ? insp_retained_bytes(w->base_d, then.id) : 0;
+}
+
+/* Where pointers in a variable led then; of other places it is not known. */
+static uint64_t place_then(const struct work *w, const struct insp_place *p)
+{
+	uint64_t bytes = 0;
+	uint8_t *seen;
+
+	if (!w->base_d || p->start == p->end)
+		return NOTHING;
+	seen = calloc((size_t)w->base_d->n / 8 + 1, 1);
+	for (size_t i = 0; seen && i < w->base_graph->nroots; i++) {
+		const struct insp_root *root = &w->base_graph->roots[i];
+		uint32_t number = w->base_d->number_of[INSP_EDGE_TARGET(root->edge)];
+
+		if (root->kind != p->kind || root->addr < p->start || root->addr >= p->end || !number ||
+		    w->base_d->idom[number] || seen[number / 8] >> (number % 8) & 1)
+			continue;
+		seen[number / 8] |= (uint8_t)(1u << (number % 8));
+		bytes += w->base_d->retained[number];
+	}
+	if (!seen)
+		return NOTHING;
+	free(seen);
+	return bytes;
+}
+
+static int open_base(struct work *w, struct insp_error *err)
+{
+	struct insp_context then = *w->ctx;
+	int rc;
+
+	if (!w->args->base && !w->ctx->base)
+		return 0;
+	rc = insp_base_find(w->ctx, w->args->base, &w->base, err);
+	if (rc || !w->base->pointers || w->base->pid != w->ctx->snapshot->pid)
+		return rc;
+	then.snapshot = w->base;
+	return insp_held_create(&then, &w->base_graph, NULL, &w->base_d, err);
+}
+
+static void destroy_profile(void *profile)
+{
+	insp_profile_destroy(profile);
+}
+
+static int group_both(struct work *w, bool sites, struct insp_groups *then, struct insp_groups *now, struct insp_error *err)
+{
+	struct insp_profile *profile;
+	int rc;
+
+	if (sites) {
+		rc = insp_site_diff(w->ctx, w->base, then, now, &profile, err);
+		if (!rc && insp_pool_defer(w->ctx->pool, destroy_profile, profile)) {
+			insp_profile_destroy(profile);
+			rc = insp_fail(err, INSP_E_NOMEM, "out of memory");
+		}
+		return rc;
+	}
+	rc = insp_groups_make(w->base, "size", w->ctx->pool, then, err);
+	return rc ? rc : insp_groups_make(w->ctx->snapshot, "size", w->ctx->pool, now, err);
+}
+
+static int64_t change(const struct insp_group_delta *d)
+{
+	return (int64_t)(d->now.bytes - d->base.bytes);
+}
+
+/* The sites, or else the sizes, that make most of the growth. */
+static int suspect_growth(struct work *w, struct insp_error *err)
+{
+	struct insp_groups then = {0}, now = {0};
+	struct insp_group_deltas d;
+	uint64_t grown = 0, shown = 0;
+	bool sites;
+	int rc;
+
+	if (!w->base)
+		return 0;
+	sites = insp_held_has_sites(w->ctx->snapshot) && insp_held_has_sites(w->base);
+	rc = group_both(w, sites, &then, &now, err);
+	rc = rc ? rc : insp_groups_diff(&then, &now, w->ctx->pool, &d, err);
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < d.n; i++)
+		grown += change(&d.items[i]) > 0 ? (uint64_t)change(&d.items[i]) : 0;
+	for (size_t i = 0; i < d.n && (!w->args->limit || shown < w->args->limit); i++) {
+		const struct insp_group_delta *g = &d.items[i];
+		char a[INSP_FMT_MAX], b[INSP_FMT_MAX], m[INSP_FMT_MAX], n[INSP_FMT_MAX];
+		struct suspect s = SUSPECT_INIT;
+
+		if (change(g) <= 0 || (double)change(g) < (double)grown * w->args->min / 100 ||
+		    (uint64_t)change(g) < w->total / 100)
+			continue;
+		shown++;
+		s.kind = "growth";
+		s.name = g->key;
+		s.bytes = g->now.bytes;
+		s.base_bytes = g->base.bytes;
+		s.count = g->now.count;
+		s.text = insp_pool_printf(w->ctx->pool,
+					  "Since the base %s%s grew by %s (%s of all that grew): %s chunks then, %s now.",
+					  sites ? "" : "chunks of ", g->key, insp_fmt_bytes(a, (uint64_t)change(g)),
+					  insp_fmt_percent(b, (double)change(g), (double)grown),
+					  insp_fmt_count(m, g->base.count), insp_fmt_count(n, g->now.count));
+		report_suspect(w, &s);
+	}
+	return 0;
+}
+
+/* ---- what holds much now */
 
 static const char *type_name(const struct work *w, uint32_t id)
 {
@@ -72,16 +251,19 @@ static void suspect_lost(struct work *w)
 	const struct insp_leak_sum *indirect = &w->leaks->sums[INSP_REACH_INDIRECT];
 	uint64_t bytes = definite->bytes + indirect->bytes;
 	char a[INSP_FMT_MAX], b[INSP_FMT_MAX], c[INSP_FMT_MAX];
+	struct suspect s = SUSPECT_INIT;
 
 	if (!bytes || bytes < w->least)
 		return;
-	begin(w, "lost", bytes);
-	insp_text(w->report, "text",
-		  "%s (%s) is lost: %s chunks that nothing points to, and what hangs on them. The "
-		  "command `leaks` groups them.",
-		  insp_fmt_bytes(a, bytes), insp_fmt_percent(b, (double)bytes, (double)w->total),
-		  insp_fmt_count(c, definite->count));
-	insp_object_end(w->report);
+	s.kind = "lost";
+	s.bytes = bytes;
+	s.count = definite->count;
+	s.text = insp_pool_printf(w->ctx->pool,
+				  "%s (%s) is lost: %s chunks that nothing points to, and what hangs on them. "
+				  "`leaks` groups them.",
+				  insp_fmt_bytes(a, bytes), insp_fmt_percent(b, (double)bytes, (double)w->total),
+				  insp_fmt_count(c, definite->count));
+	report_suspect(w, &s);
 }
 
 /*
@@ -162,38 +344,38 @@ static void report_holder(struct work *w, uint32_t top)
 	uint32_t at = accumulation(w, top, &chain), id = w->d->chunk_of[at];
 	uint32_t nchildren = w->tree->first[at + 1] - w->tree->first[at];
 	const struct insp_root *root;
-	const char *held_by = root_name(w, w->d->chunk_of[top], &root);
+	const char *type = type_name(w, id), *what;
 	char a[INSP_FMT_MAX], b[INSP_FMT_MAX], n[INSP_FMT_MAX];
+	struct suspect s = SUSPECT_INIT;
 	struct insp_chunk c;
 
 	insp_chunks_get(w->ctx->snapshot->chunks, id, &c);
-	begin(w, "holder", w->d->retained[at]);
-	insp_field_u64(w->report, "chunk", NULL, INSP_T_ADDR, c.mem);
-	insp_field_str(w->report, "type", NULL, type_name(w, id));
-	insp_field_str(w->report, "held_by", NULL, held_by);
-	insp_field_u64(w->report, "children", NULL, INSP_T_COUNT, nchildren);
-	insp_field_bool(w->report, "chain", NULL, chain);
+	s.kind = "holder";
+	s.bytes = w->d->retained[at];
+	s.base_bytes = held_then(w, &c);
+	s.chunk = c.mem;
+	s.name = type;
+	s.held_by = root_name(w, w->d->chunk_of[top], &root);
+	s.doubt = root ? insp_held_doubt(root, !(root->edge & INSP_EDGE_INTERIOR)) : NULL;
+	s.count = nchildren;
+	s.chain = chain;
+	insp_fmt_bytes(a, s.bytes);
+	insp_fmt_percent(b, (double)s.bytes, (double)w->total);
 	if (chain)
-		insp_text(w->report, "text",
-			  "A chain of chunks, each held by the one before, like a list: from the first (%s at "
-			  "%#" PRIx64 ") on they hold %s (%s). It is held by %s.",
-			  type_name(w, id), c.mem, insp_fmt_bytes(a, w->d->retained[at]),
-			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total), held_by);
+		what = insp_pool_printf(w->ctx->pool,
+					"A chain of chunks, each held by the one before, like a list: from the first "
+					"(%s at %#" PRIx64 ") on they hold %s (%s).", type, c.mem, a, b);
 	else if (nchildren)
-		insp_text(w->report, "text",
-			  "One chunk (%s at %#" PRIx64 ") holds %s (%s) through %s chunks directly; of it %s. It is "
-			  "held by %s.%s `path %#" PRIx64 "` shows the way.",
-			  type_name(w, id), c.mem, insp_fmt_bytes(a, w->d->retained[at]),
-			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total),
-			  insp_fmt_count(n, nchildren), consists_of(w, at), held_by,
-			  root && root->kind == INSP_ROOT_STACK ? " That may be a stale word of the stack." : "",
-			  c.mem);
+		what = insp_pool_printf(w->ctx->pool,
+					"One chunk (%s at %#" PRIx64 ") holds %s (%s) through %s chunks directly; of it %s.",
+					type, c.mem, a, b, insp_fmt_count(n, nchildren), consists_of(w, at));
 	else
-		insp_text(w->report, "text",
-			  "One single chunk (%s at %#" PRIx64 ") of %s (%s). It is held by %s.",
-			  type_name(w, id), c.mem, insp_fmt_bytes(a, w->d->retained[at]),
-			  insp_fmt_percent(b, (double)w->d->retained[at], (double)w->total), held_by);
-	insp_object_end(w->report);
+		what = insp_pool_printf(w->ctx->pool, "One single chunk (%s at %#" PRIx64 ") of %s (%s).", type,
+					c.mem, a, b);
+	s.text = insp_pool_printf(w->ctx->pool, "%s%s It is held by %s.%s%s%s `path %#" PRIx64 "` shows the way.",
+				  what ? what : "", growth_text(w, s.base_bytes, s.bytes), s.held_by,
+				  s.doubt ? " But that " : "", s.doubt ? s.doubt : "", s.doubt ? "." : "", c.mem);
+	report_suspect(w, &s);
 }
 
 static void suspect_holders(struct work *w)
@@ -213,140 +395,109 @@ static void suspect_holders(struct work *w)
 	}
 }
 
-/* What all pointers of one variable, of one mapping or of one thread hold together. */
-struct place {
-	const char *name;
-	uint64_t start, end; /* of the variable or mapping; a thread: its index, twice */
-	enum insp_root_kind kind;
+/* What all pointers of one place hold together. */
+struct holding {
 	uint64_t bytes, count;
+	uint32_t place;	  /* index into places */
 	uint32_t largest; /* number of the largest chunk that it holds directly */
 };
 
-struct places {
-	struct place *items;
+struct holdings {
+	struct holding *items; /* by place, until they are sorted */
 	size_t n, cap;
 };
 
-static void name_place(const struct work *w, const struct insp_root *root, struct place *ret)
+static int holding_compare(const void *a, const void *b)
 {
-	const struct insp_snapshot *snap = w->ctx->snapshot;
-	struct insp_symbol s;
+	const struct holding *x = a, *y = b;
 
-	ret->kind = (enum insp_root_kind)root->kind;
-	if (root->kind == INSP_ROOT_STACK || root->kind == INSP_ROOT_TLS ||
-	    root->kind == INSP_ROOT_REGISTER) {
-		const struct insp_thread *t = &snap->threads.items[root->owner];
-
-		ret->start = ret->end = root->owner;
-		ret->name = insp_pool_printf(w->ctx->pool, "the %s of thread %d (%s)",
-					     root->kind == INSP_ROOT_STACK	? "stack"
-					     : root->kind == INSP_ROOT_REGISTER ? "registers"
-										: "thread-local storage",
-					     t->tid, t->name);
-		return;
-	}
-	ret->start = snap->regions.items[root->owner].start;
-	ret->end = snap->regions.items[root->owner].end;
-	if (w->ctx->symbols && !insp_symbols_at(w->ctx->symbols, root->addr, &s) && s.size_bytes) {
-		ret->start = s.start;
-		ret->end = s.start + s.size_bytes;
-		ret->name = insp_pool_printf(w->ctx->pool, "the global %s in %s", s.name,
-					     s.module ? insp_module_basename(s.module) : "?");
-	} else {
-		/* Between two variables with a name there may be many without. */
-		ret->start = root->addr;
-		ret->end = root->addr + 8;
-		ret->name = insp_name_root(w->ctx, root);
-	}
+	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->place < y->place ? -1 : 1;
 }
 
-static bool same_place(const struct place *p, const struct insp_root *root)
-{
-	bool of_thread = root->kind == INSP_ROOT_STACK || root->kind == INSP_ROOT_TLS ||
-			 root->kind == INSP_ROOT_REGISTER;
-
-	if ((enum insp_root_kind)root->kind != p->kind)
-		return false;
-	return of_thread ? root->owner == p->start : root->addr >= p->start && root->addr < p->end;
-}
-
-static int place_compare(const void *a, const void *b)
-{
-	const struct place *x = a, *y = b;
-
-	return x->bytes != y->bytes ? (x->bytes < y->bytes ? 1 : -1) : x->start < y->start ? -1 : 1;
-}
-
-/* Roots come sorted by kind and address, so those of one place follow each other. */
-static bool collect_places(const struct work *w, struct places *places, uint8_t *seen)
+static bool collect_holdings(const struct work *w, struct insp_places *places, struct holdings *holdings,
+			     uint8_t *seen)
 {
 	for (size_t i = 0; i < w->graph->nroots; i++) {
 		const struct insp_root *root = &w->graph->roots[i];
 		uint32_t number = w->d->number_of[INSP_EDGE_TARGET(root->edge)];
-		struct place *p = places->n ? &places->items[places->n - 1] : NULL;
+		struct holding *h;
+		size_t at;
 
 		if (!number || w->d->idom[number] || seen[number / 8] >> (number % 8) & 1)
 			continue;
 		seen[number / 8] |= (uint8_t)(1u << (number % 8));
-		if (!p || !same_place(p, root)) {
-			p = insp_vec_push(places);
-			if (!p)
+		at = insp_places_of(places, root);
+		if (at == SIZE_MAX)
+			return false;
+		if (at == holdings->n) {
+			h = insp_vec_push(holdings);
+			if (!h)
 				return false;
-			name_place(w, root, p);
-			p->largest = number;
+			h->place = (uint32_t)at;
 		}
-		p->bytes += w->d->retained[number];
-		p->count++;
-		if (w->d->retained[number] > w->d->retained[p->largest])
-			p->largest = number;
+		h = &holdings->items[at];
+		h->bytes += w->d->retained[number];
+		h->count++;
+		if (w->d->retained[number] > w->d->retained[h->largest] || !h->largest)
+			h->largest = number;
 	}
 	return true;
 }
 
-static void report_place(struct work *w, const struct place *p)
+static void report_place(struct work *w, const struct insp_place *p, const struct holding *h)
 {
-	uint32_t id = w->d->chunk_of[p->largest];
+	uint32_t id = w->d->chunk_of[h->largest];
 	char a[INSP_FMT_MAX], b[INSP_FMT_MAX], n[INSP_FMT_MAX], l[INSP_FMT_MAX];
+	struct suspect s = SUSPECT_INIT;
 	struct insp_chunk c;
 
 	insp_chunks_get(w->ctx->snapshot->chunks, id, &c);
-	begin(w, "place", p->bytes);
-	insp_field_str(w->report, "held_by", NULL, p->name);
-	insp_field_u64(w->report, "children", NULL, INSP_T_COUNT, p->count);
-	insp_field_u64(w->report, "chunk", NULL, INSP_T_ADDR, c.mem);
-	insp_text(w->report, "text",
-		  "All pointers in %s together hold %s (%s), through %s chunks. The one that holds most, %s, is "
-		  "%s at %#" PRIx64 ".%s",
-		  p->name, insp_fmt_bytes(a, p->bytes),
-		  insp_fmt_percent(b, (double)p->bytes, (double)w->total), insp_fmt_count(n, p->count),
-		  insp_fmt_bytes(l, w->d->retained[p->largest]), type_name(w, id), c.mem,
-		  p->kind == INSP_ROOT_STACK ? " Some of that may rest on stale words of the stack." : "");
-	insp_object_end(w->report);
+	s.kind = "place";
+	s.bytes = h->bytes;
+	s.base_bytes = place_then(w, p);
+	s.chunk = c.mem;
+	s.name = type_name(w, id);
+	s.count = h->count;
+	s.held_by = p->name;
+	s.doubt = p->kind == INSP_ROOT_STACK ? "may in part rest on words left over from calls that returned"
+		  : p->kind == INSP_ROOT_MEMORY || p->kind == INSP_ROOT_UNKNOWN ? "starts in memory that nobody claims"
+										: NULL;
+	s.text = insp_pool_printf(w->ctx->pool,
+				  "All pointers in %s together hold %s (%s), through %s chunks.%s The one that holds "
+				  "most, %s, is %s at %#" PRIx64 ".%s%s%s",
+				  p->name, insp_fmt_bytes(a, h->bytes),
+				  insp_fmt_percent(b, (double)h->bytes, (double)w->total),
+				  insp_fmt_count(n, h->count), growth_text(w, s.base_bytes, s.bytes),
+				  insp_fmt_bytes(l, w->d->retained[h->largest]), s.name, c.mem,
+				  s.doubt ? " That " : "", s.doubt ? s.doubt : "", s.doubt ? "." : "");
+	report_suspect(w, &s);
 }
 
 /* A table in a variable: thousands of pointers, none of which holds much. */
 static int suspect_places(struct work *w, struct insp_error *err)
 {
 	uint8_t *seen = calloc((size_t)w->d->n / 8 + 1, 1);
-	struct places places = {0};
-	bool ok = seen && collect_places(w, &places, seen);
+	struct holdings holdings = {0};
+	struct insp_places places;
+	bool ok = !insp_places_init(&places, w->ctx) && seen && collect_holdings(w, &places, &holdings, seen);
 	uint64_t shown = 0;
 
-	if (ok && places.n)
-		qsort(places.items, places.n, sizeof(*places.items), place_compare);
-	for (size_t i = 0; ok && i < places.n && places.items[i].bytes >= w->least; i++) {
-		const struct place *p = &places.items[i];
+	if (ok && holdings.n)
+		qsort(holdings.items, holdings.n, sizeof(*holdings.items), holding_compare);
+	for (size_t i = 0; ok && i < holdings.n && holdings.items[i].bytes >= w->least; i++) {
+		const struct holding *h = &holdings.items[i];
 
 		/* One chunk that holds nearly all of it was said above. */
-		if (p->count < 2 || !p->bytes ||
-		    (double)w->d->retained[p->largest] > FOLLOW_SHARE * (double)p->bytes)
+		if (h->count < 2 || !h->bytes ||
+		    (double)w->d->retained[h->largest] > FOLLOW_SHARE * (double)h->bytes)
 			continue;
 		if (w->args->limit && shown++ >= w->args->limit)
 			break;
-		report_place(w, p);
+		report_place(w, &places.items[h->place], h);
 	}
 	free(seen);
-	insp_vec_free(&places);
+	insp_vec_free(&holdings);
+	insp_places_deinit(&places);
 	return ok ? 0 : insp_fail(err, INSP_E_NOMEM, "out of memory");
 }
 
@@ -389,23 +540,55 @@ static int suspect_groups(struct work *w, struct insp_error *err)
 			bytes[best] = 0;
 			continue;
 		}
-		begin(w, sites ? "site" : "type", bytes[best]);
-		insp_field_u64(w->report, "count", NULL, INSP_T_COUNT, counts[best]);
-		const char *name = sites ? insp_name_site(w->ctx, (uint32_t)best)
-					 : insp_typing_name(w->typing, (uint32_t)best);
+		struct suspect s = SUSPECT_INIT;
+		bool typed = !sites && insp_typing_source(w->typing, (uint32_t)best) <= INSP_TYPE_DEBUG;
 
-		bool typed = !sites && insp_typing_source(w->typing, (uint32_t)best) == INSP_TYPE_VTABLE;
-
-		insp_field_str(w->report, "name", NULL, name);
-		insp_text(w->report, "text", "%s chunks %s %s are %s (%s) of the memory in use.",
-			  insp_fmt_count(k, counts[best]), sites ? "allocated by" : typed ? "of type" : "of", name,
-			  insp_fmt_bytes(a, bytes[best]),
-			  insp_fmt_percent(b, (double)bytes[best], (double)w->total));
-		insp_object_end(w->report);
+		s.kind = sites ? "site" : "type";
+		s.bytes = bytes[best];
+		s.count = counts[best];
+		s.name = sites ? insp_name_site(w->ctx, (uint32_t)best)
+			       : insp_typing_name(w->typing, (uint32_t)best);
+		s.text = insp_pool_printf(w->ctx->pool, "%s chunks %s %s are %s (%s) of the memory in use.",
+					  insp_fmt_count(k, counts[best]),
+					  sites ? "allocated by" : typed ? "of type" : "of", s.name,
+					  insp_fmt_bytes(a, bytes[best]),
+					  insp_fmt_percent(b, (double)bytes[best], (double)w->total));
+		report_suspect(w, &s);
 		bytes[best] = 0;
 	}
 	free(bytes);
 	free(counts);
+	return 0;
+}
+
+/* What the shares leave out, and how much of what they count is only guessed to be held. */
+static int report_left_out(struct work *w, struct insp_error *err)
+{
+	const struct insp_leak_sum *possible = &w->leaks->sums[INSP_REACH_POSSIBLE];
+	struct insp_report *r = w->report;
+	struct insp_census census;
+	char a[INSP_FMT_MAX], b[INSP_FMT_MAX], c[INSP_FMT_MAX];
+	uint64_t free_bytes, unknown;
+	int rc = insp_census_take(w->ctx->snapshot, w->ctx->pool, &census, err);
+
+	if (rc)
+		return rc;
+	free_bytes = insp_tally_free(census.total).bytes;
+	unknown = census.total[INSP_CHUNK_UNKNOWN].bytes;
+	insp_object_begin(r, "left_out", NULL);
+	insp_field_u64(r, "free_bytes", NULL, INSP_T_BYTES, free_bytes);
+	insp_field_u64(r, "unknown_bytes", NULL, INSP_T_BYTES, unknown);
+	insp_field_u64(r, "by_middle_bytes", NULL, INSP_T_BYTES, possible->bytes);
+	insp_text(r, "text", "Left out: %s free in the heaps, and what is no heap: `rss` has a line for every byte.%s%s%s",
+		  insp_fmt_bytes(a, free_bytes),
+		  unknown ? insp_pool_printf(w->ctx->pool, " %s of the heaps could not be read or explained.",
+					     insp_fmt_bytes(b, unknown)) : "",
+		  possible->bytes ? insp_pool_printf(w->ctx->pool,
+						     " %s counts as held although only pointers into the middle of "
+						     "chunks lead there.", insp_fmt_bytes(c, possible->bytes)) : "",
+		  w->base && !w->base_d ? " The base is of another process, or was saved without pointers: what "
+					  "holders held then is not known." : "");
+	insp_object_end(r);
 	return 0;
 }
 
@@ -421,7 +604,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	char buf[INSP_FMT_MAX];
 	int rc;
 
-	rc = insp_held_create(ctx, &w.graph, &w.leaks, &w.d, err);
+	rc = open_base(&w, err);
+	rc = rc ? rc : insp_held_create(ctx, &w.graph, &w.leaks, &w.d, err);
 	rc = rc ? rc : insp_typing_create(ctx, true, &w.typing, err);
 	if (rc)
 		return rc;
@@ -437,14 +621,16 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	insp_field_u64(report, "in_use", "memory in use", INSP_T_BYTES, w.total);
 	insp_list_begin(report, "suspects", NULL);
 	suspect_lost(&w);
+	rc = suspect_growth(&w, err);
 	suspect_holders(&w);
-	rc = suspect_places(&w, err);
+	rc = rc ? rc : suspect_places(&w, err);
 	rc = rc ? rc : suspect_groups(&w, err);
 	insp_list_end(report);
 	if (!rc && !w.found)
 		insp_text(report, "none", "nothing holds %.4g %% of the %s in use or more: see `types`, "
 			  "`dominators --min 1`, and `rss` for memory that is not in use",
 			  w.args->min, insp_fmt_bytes(buf, w.total));
+	rc = rc ? rc : report_left_out(&w, err);
 	insp_held_caveats(ctx, report);
 	return rc;
 }
@@ -459,8 +645,12 @@ const struct insp_command insp_cmd_suspects = {
 		"use, heads of chunks included; free memory, stacks and what no allocator claims "
 		"are "
 		"left out: `rss` shows those.\n\n"
+		"With --base, or a base chosen at the prompt, it also says what grew: by allocation site where "
+		"both have the hook's records, else by size; and of each holder what it held then, if the base "
+		"is of the same process, with pointers.\n\n"
 		"References are guessed from values that look like addresses, so a holder may be a "
-		"coincidence when it is a stale word of a stack; the text says so.",
+		"coincidence; where it rests on a word of a stack, a pointer into the middle of a chunk or "
+		"memory that nobody claims, the text says so (key: doubt).",
 	.example = "suspects --min 5",
 	.options = options,
 	.args_bytes = sizeof(struct args),

@@ -170,6 +170,17 @@ const char *insp_name_root(const struct insp_context *ctx, const struct insp_roo
 	}
 }
 
+const char *insp_held_doubt(const struct insp_root *root, bool by_start)
+{
+	if (root->kind == INSP_ROOT_STACK)
+		return "rests on a word of a stack, which may be left over from a call that returned";
+	if (!by_start)
+		return "has a pointer into the middle of a chunk, which may be a number by chance";
+	if (root->kind == INSP_ROOT_MEMORY || root->kind == INSP_ROOT_UNKNOWN)
+		return "starts in memory that nobody claims";
+	return NULL;
+}
+
 bool insp_held_has_sites(const struct insp_snapshot *snapshot)
 {
 	return snapshot->sites && snapshot->sites->chunk_sites;

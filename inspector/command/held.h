@@ -30,6 +30,9 @@ int insp_held_chunk_at(const struct insp_context *ctx, uint64_t addr, struct ins
    the context's pool, never NULL unless memory is short. */
 const char *insp_name_root(const struct insp_context *ctx, const struct insp_root *root);
 
+/* Why a path from this root may not be one: "rests on a word of a stack, ...". NULL: no doubt. */
+const char *insp_held_doubt(const struct insp_root *root, bool by_start);
+
 /* The object "chunk": address, sizes, type, first bytes, site. */
 void insp_held_report_chunk(const struct insp_context *ctx, struct insp_report *report,
 			    struct insp_typing *typing, const struct insp_chunk *chunk);

@@ -6,14 +6,13 @@
  */
 #include "command/held_profile.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/big.h"
 #include "base/log.h"
 #include "base/vec.h"
-#include "symbol/symbols.h"
+#include "command/held_places.h"
 
 #define NODES_MAX	(1u << 20) /* what comes after counts for its holder */
 #define DEPTH_MAX	64	   /* the same for what lies deeper */
@@ -102,88 +101,32 @@ static uint32_t root_node(struct builder *b, const char *name)
 	return child(b, 0, b->ntypes + (uint32_t)b->names.n - 1);
 }
 
-/* ---- roots */
-
-/* The words that share a frame: of a variable, else of a thread or of a region. */
-struct place {
-	uint32_t kind, owner, node;
-	uint64_t start, end; /* of the variable; else equal */
-};
-
-static bool in_place(const struct place *p, const struct insp_root *root)
-{
-	return p->node && p->kind == root->kind && p->owner == root->owner && p->start < p->end &&
-	       root->addr >= p->start && root->addr < p->end;
-}
-
-static const char *name_of_owner(const struct builder *b, const struct insp_root *root)
-{
-	const struct insp_snapshot *snap = b->ctx->snapshot;
-	const struct insp_module *m;
-	const struct insp_region *r;
-
-	if (root->kind == INSP_ROOT_STACK || root->kind == INSP_ROOT_TLS || root->kind == INSP_ROOT_REGISTER) {
-		const struct insp_thread *t = &snap->threads.items[root->owner];
-
-		return insp_pool_printf(b->ctx->pool, "%s of thread %d (%s)",
-					root->kind == INSP_ROOT_STACK ? "stack"
-					: root->kind == INSP_ROOT_TLS ? "thread-local storage"
-								      : "registers",
-					t->tid, t->name);
-	}
-	r = &snap->regions.items[root->owner];
-	if (root->kind == INSP_ROOT_UNKNOWN)
-		return insp_pool_printf(b->ctx->pool, "a damaged part of the heap at %#" PRIx64, r->start);
-	m = insp_modules_find(&snap->modules, root->addr);
-	if (!m && r->start)
-		m = insp_modules_find(&snap->modules, r->start - 1);
-	if (root->kind == INSP_ROOT_DATA)
-		return insp_pool_printf(b->ctx->pool, "data of %s", m ? insp_module_basename(m) : r->name);
-	return insp_pool_printf(b->ctx->pool, "memory that no allocator claims, at %#" PRIx64, r->start);
-}
-
-/* owned: a place for each owner, made when first needed; kind changes reset it. */
-static uint32_t node_of_root(struct builder *b, const struct insp_root *root, struct place *place,
-			     uint32_t *owned)
-{
-	struct insp_symbol s;
-
-	if (in_place(place, root))
-		return place->node;
-	if (root->kind == INSP_ROOT_DATA && b->ctx->symbols &&
-	    !insp_symbols_at(b->ctx->symbols, root->addr, &s) && s.size_bytes) {
-		*place = (struct place){root->kind, root->owner, 0, s.start, s.start + s.size_bytes};
-		place->node = root_node(b, insp_pool_printf(b->ctx->pool, "global %s in %s", s.name,
-							    s.module ? insp_module_basename(s.module) : "?"));
-		return place->node;
-	}
-	if (!owned[root->owner])
-		owned[root->owner] = root_node(b, name_of_owner(b, root));
-	return owned[root->owner];
-}
-
 /* Gives each chunk that a root points to, and that nothing else holds, the node of the surest root. */
 static bool place_roots(struct builder *b)
 {
-	const struct insp_snapshot *snap = b->ctx->snapshot;
-	size_t n = snap->regions.n > snap->threads.n ? snap->regions.n : snap->threads.n;
-	uint32_t *owned = calloc(n + 1, sizeof(*owned)), kind = INSP_N_ROOT_KINDS;
-	struct place place = {0};
-	bool ok = owned != NULL;
+	INSP_VEC(uint32_t) nodes = {0}; /* by place */
+	struct insp_places places;
+	bool ok = !insp_places_init(&places, b->ctx);
 
 	for (size_t i = 0; ok && i < b->graph->nroots; i++) {
 		const struct insp_root *root = &b->graph->roots[i];
 		uint32_t number = b->d->number_of[INSP_EDGE_TARGET(root->edge)];
+		size_t at;
 
-		if (root->kind != kind)
-			memset(owned, 0, n * sizeof(*owned));
-		kind = root->kind;
 		if (!number || b->d->idom[number] || b->node_of[number])
 			continue;
-		b->node_of[number] = node_of_root(b, root, &place, owned);
-		ok = b->node_of[number] != 0;
+		at = insp_places_of(&places, root);
+		ok = at != SIZE_MAX;
+		while (ok && nodes.n <= at) {
+			uint32_t *node = insp_vec_push(&nodes);
+
+			ok = node && (*node = root_node(b, places.items[nodes.n - 1].name)) != 0;
+		}
+		if (ok)
+			b->node_of[number] = nodes.items[at];
 	}
-	free(owned);
+	insp_vec_free(&nodes);
+	insp_places_deinit(&places);
 	return ok;
 }
 

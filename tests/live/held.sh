@@ -69,7 +69,19 @@ fi
 j suspects
 check "suspects: the lost one" json '.suspects | any(.kind == "lost" and .share > 0.9)'
 j suspects --min 2
-check "suspects: the table" json '.suspects | any(.kind == "holder" and .children == 64 and .held_by == "global global_table in leaks")'
+check "suspects: the table" json '.suspects | any(.kind == "holder" and .count == 64 and .held_by == "global global_table in leaks")'
+check "suspects: what is left out" json '.left_out | .free_bytes > 0 and .by_middle_bytes > 0'
+mi suspects --min 0 --format csv "$PID"
+check "suspects: one table to a machine" [ "$(grep -c '^kind,bytes,share' <<<"$OUT")" = 1 ]
+mi save "$T/held.mi" "$PID"
+j suspects --min 2 --base "$T/held.mi"
+check "suspects: nothing grew since a moment ago" json '.suspects | (map(.kind) | index("growth") | not) and any(.kind == "holder" and .count == 64 and .base_bytes == .bytes)'
+j suspects --base "$T/none.mi"
+check "suspects: no such base" [ "$RC" = 1 ]
+
+j heap top --by retained --limit 0
+check "heap top --by retained: the table, with its nodes" json '.retained | any(.count == 1 and .retained_bytes == 200 * 48 + 528)'
+check "heap top --by retained: own sizes sum up" json '([.retained[].bytes] | add) == .in_use and all(.retained[]; .retained_bytes >= .bytes)'
 
 j find --pointer "$table"
 check "find a pointer" json '.places | length >= 1 and any(.where | test("global_table"))'

@@ -20,6 +20,12 @@ check 'save again' [ "$RC" = 0 ]
 check 'the process leaks' get '/leak?n=5000'
 mi save "$T/peak.mi" "$PID"
 check 'save at the peak' [ "$RC" = 0 ]
+mi suspects --base "$T/start.mi" --min 5 --format json "$PID"
+check 'suspects: what grew' json '.suspects | any(.kind == "growth" and .bytes > .base_bytes)'
+check 'suspects: the cache held less then' \
+	json '.suspects | any(.kind == "place" and .held_by == "global cache in demo-server" and .bytes > 8000000 and .base_bytes < 1000000)'
+mi suspects --base "$T/start.mi" --min 5 --format json "$T/peak.mi"
+check 'suspects: the same of two files' json '.suspects | any(.kind == "growth")'
 
 mi info "$T/peak.mi" --format json
 check 'info: who and what' json ".process.pid == $PID and .process.comm == \"demo-server\" and .holds.chunks > 30000"
