@@ -123,7 +123,9 @@ int insp_walk_profile(struct insp_context *ctx, struct insp_profile **ret, struc
 	p->period_type = (struct insp_profile_type){"space", "bytes"};
 	p->period = 1;
 	p->time_ns = snap->taken_at_ns;
-	p->comment = "every chunk in use, by arena and size: start the program with 'meminspect run' for call stacks";
+	p->comment = snap->capture.incomplete
+			     ? snap->capture.incomplete
+			     : "every chunk in use, by arena and size: start the program with 'meminspect run' for call stacks";
 	heap = place(p, "heap");
 	for (size_t i = 0; i < snap->arenas.n; i++)
 		add_classes(p, &snap->arenas.items[i], heap, &tallies[i * INSP_SIZE_CLASSES], classes);
