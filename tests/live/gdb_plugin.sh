@@ -14,7 +14,7 @@ lacks_hint() { ! grep -q '`\(leaks\|path\|refs\|rss\|save\|suspects\|types\)[ `]
 quietly()
 {
 	in_gdb "$@"
-	grep -v -e '^\[' -e 'libthread_db' -e '^Core was' -e '^#0' -e '^Reading' -e 'No such file' \
+	grep -v -e '^\[' -e 'in core file too small' -e 'libthread_db' -e '^Core was' -e '^#0' -e '^Reading' -e 'No such file' \
 		-e '^0x[0-9a-f]* in ' -e '^\(__\|raise\|pause\)' "$T/out" >"$T/out.quiet"
 	mv "$T/out.quiet" "$T/out"
 	OUT=$(cat "$T/out")
