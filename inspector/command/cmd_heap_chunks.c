@@ -210,7 +210,7 @@ const struct insp_command insp_cmd_heap_chunks = {
 		"(the default) rows stream, so that millions can be piped into other tools; "
 		"another "
 		"--sort first looks at all.\n\n"
-		"--where takes a filter, here and in leaks, types and refs. Fields with numbers (= "
+		"--where takes a filter, here and in leaks, types, refs and heap top. Fields with numbers (= "
 		"!= < <= > >=): "
 		"size, usable, addr, and with the hook age (1h, 90s). Fields with text (= != for "
 		"the whole, ~ !~ for "

@@ -11,12 +11,13 @@
 
 #include "base/fmt.h"
 #include "base/vec.h"
+#include "command/filter.h"
 #include "command/held_top.h"
 #include "command/site_join.h"
 #include "command/site_profile.h"
 
 struct args {
-	const char *by, *sort;
+	const char *by, *sort, *where;
 	uint64_t limit;
 	bool stacks;
 };
@@ -24,14 +25,18 @@ struct args {
 static const struct insp_option options[] = {
 	{"by", 'b', INSP_OPT_CHOICE, "WHAT",
 	 "one row a call stack (site), function, module, power of two of the size, thread, or age; "
-	 "retained: by what the chunks of a stack (without the hook: of a type) hold", "site",
-	 "site|function|module|size|thread|age|retained", offsetof(struct args, by)},
+	 "retained: by what the chunks of a stack (without the hook: of a type) hold",
+	 "site", "site|function|module|size|thread|age|retained", offsetof(struct args, by)},
 	{"sort", 's', INSP_OPT_CHOICE, "KEY",
-	 "largest first by bytes in use, by the same with all that it calls (function, module), by bytes "
+	 "largest first by bytes in use, by the same with all that it calls (function, module), by "
+	 "bytes "
 	 "allocated since the start, or by blocks in use",
 	 "inuse", "inuse|cum|alloc|objects", offsetof(struct args, sort)},
-	{"stacks", 0, INSP_OPT_FLAG, NULL, "show the whole stack of each row (--by site)", NULL, NULL,
-	 offsetof(struct args, stacks)},
+	{"stacks", 0, INSP_OPT_FLAG, NULL, "show the whole stack of each row (--by site)", NULL,
+	 NULL, offsetof(struct args, stacks)},
+	{"where", 0, INSP_OPT_TEXT, "FILTER",
+	 "only live blocks that a filter accepts, like 'age > 1h and size >= 1K': see heap chunks",
+	 NULL, NULL, offsetof(struct args, where)},
 	{"limit", 'n', INSP_OPT_COUNT, "N", "at most N rows; 0: all", "20", NULL,
 	 offsetof(struct args, limit)},
 	INSP_OPTION_END,
@@ -75,11 +80,18 @@ struct rows {
 
 static const struct insp_column site_columns[] = {COLUMNS("site", NULL, "allocated", "allocs", "who")};
 static const struct insp_column cum_columns[] = {COLUMNS(NULL, "cum", "allocated", "allocs", "who")};
+static const struct insp_column live_site_columns[] = {COLUMNS("site", NULL, NULL, NULL, "who")};
+static const struct insp_column live_cum_columns[] = {COLUMNS(NULL, "cum", NULL, NULL, "who")};
 static const struct insp_column record_columns[] = {COLUMNS(NULL, NULL, NULL, NULL, "which")};
 
 #define NOTHING "nothing was recorded"
 static const struct insp_table site_table = INSP_TABLE("top", NULL, site_columns, NOTHING);
 static const struct insp_table cum_table = INSP_TABLE("top", NULL, cum_columns, NOTHING);
+/* With --where: what was allocated and is gone passes no filter. */
+static const struct insp_table live_site_table =
+	INSP_TABLE("top", NULL, live_site_columns, "no recorded block passes --where");
+static const struct insp_table live_cum_table =
+	INSP_TABLE("top", NULL, live_cum_columns, "no recorded block passes --where");
 static const struct insp_table record_table = INSP_TABLE("top", NULL, record_columns, NOTHING);
 
 /* The groupings. */
@@ -101,6 +113,18 @@ static const struct by *by_of(const char *name)
 	while (strcmp(by->name, name) != 0)
 		by++;
 	return by;
+}
+
+/* The same grouping, of live blocks alone. */
+static struct by live_only(const struct by *by)
+{
+	struct by live = *by;
+
+	live.allocs = false;
+	live.table = by->table == &site_table  ? &live_site_table
+		     : by->table == &cum_table ? &live_cum_table
+					       : by->table;
+	return live;
 }
 
 static const struct insp_column frame_columns[] = {
@@ -133,10 +157,15 @@ static void add_values(struct figures *f, const int64_t *values)
 	f->alloc_objects += (double)values[INSP_HEAP_ALLOC_OBJECTS];
 }
 
-static int by_site(const struct insp_profile *p, const uint32_t *numbers, struct rows *rows)
+static int by_site(const struct insp_profile *p, const uint32_t *numbers, struct rows *rows,
+		   bool live)
 {
 	for (uint32_t i = 0; i < p->samples.n; i++) {
-		struct row *r = insp_vec_push(rows);
+		struct row *r;
+
+		if (live && !p->samples.items[i].values[INSP_HEAP_INUSE_OBJECTS])
+			continue;
+		r = insp_vec_push(rows);
 
 		if (!r)
 			return -1;
@@ -146,14 +175,18 @@ static int by_site(const struct insp_profile *p, const uint32_t *numbers, struct
 	return 0;
 }
 
-static int by_function(const struct insp_profile *p, struct rows *rows, struct insp_error *err)
+static int by_function(const struct insp_profile *p, struct rows *rows, bool live,
+		       struct insp_error *err)
 {
 	struct insp_profile_functions fs = {0};
 	int rc = insp_profile_functions(p, INSP_HEAP_INUSE_SPACE, false, &fs, err);
 
 	for (size_t i = 0; !rc && i < fs.n; i++) {
-		struct row *r = insp_vec_push(rows);
+		struct row *r;
 
+		if (live && !fs.items[i].cum[INSP_HEAP_INUSE_OBJECTS])
+			continue;
+		r = insp_vec_push(rows);
 		if (!r) {
 			rc = insp_fail(err, INSP_E_NOMEM, "out of memory");
 			break;
@@ -174,12 +207,15 @@ static const char *module_of(const struct insp_profile *p, uint32_t location)
 	return file ? file : "[no file]";
 }
 
-static int by_module(const struct insp_profile *p, struct rows *rows)
+static int by_module(const struct insp_profile *p, struct rows *rows, bool live)
 {
 	for (uint32_t i = 0; i < p->samples.n; i++) {
 		const struct insp_profile_sample *s = &p->samples.items[i];
-		struct row *r = s->nlocations ? row_of(rows, module_of(p, insp_profile_culprit(p, s)))
-					      : NULL;
+		struct row *r;
+
+		if (live && !s->values[INSP_HEAP_INUSE_OBJECTS])
+			continue;
+		r = s->nlocations ? row_of(rows, module_of(p, insp_profile_culprit(p, s))) : NULL;
 
 		if (!r)
 			return -1;
@@ -248,11 +284,58 @@ static uint64_t now_of(const struct insp_snapshot *snap, const struct insp_sites
 	return now > sites->seconds ? now : sites->seconds;
 }
 
+/* Is the block a chunk of the walk that passes? */
+static bool passes(const struct insp_chunks *chunks, struct insp_filter *filter,
+		   const struct insp_site_record *record, size_t *hint)
+{
+	struct insp_chunk c;
+	int64_t id;
+
+	if (!filter)
+		return true;
+	id = insp_chunks_owner(chunks, record->addr, hint);
+	if (id < 0)
+		return false;
+	insp_chunks_get(chunks, (uint32_t)id, &c);
+	return insp_filter_accepts(filter, &c);
+}
+
+/* Puts the sums of the blocks that pass in the place of the counters. */
+static int keep_passing(const struct insp_context *ctx, const struct insp_sites *sites,
+			struct insp_filter *filter, struct insp_profile *p, const uint32_t *numbers,
+			struct insp_error *err)
+{
+	struct figures *sums = insp_pool_array(ctx->pool, sites->n + 1, sizeof(*sums));
+	size_t hint = 0;
+
+	if (!sums)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory");
+	for (size_t i = 0; i < sites->nrecords; i++) {
+		const struct insp_site_record *r = &sites->records[i];
+		double weight = insp_sites_weight(sites, r->size_bytes);
+
+		if (r->site >= sites->n || !passes(ctx->snapshot->chunks, filter, r, &hint))
+			continue;
+		sums[r->site].inuse_objects += weight;
+		sums[r->site].inuse_bytes += weight * (double)r->size_bytes;
+	}
+	for (size_t i = 0; i < p->samples.n; i++) {
+		int64_t *values = p->samples.items[i].values;
+		const struct figures *f = &sums[numbers[i]];
+
+		values[INSP_HEAP_ALLOC_OBJECTS] = values[INSP_HEAP_ALLOC_SPACE] = 0;
+		values[INSP_HEAP_INUSE_OBJECTS] = (int64_t)(f->inuse_objects + 0.5);
+		values[INSP_HEAP_INUSE_SPACE] = (int64_t)(f->inuse_bytes + 0.5);
+	}
+	return 0;
+}
+
 static int by_record(struct insp_context *ctx, const struct insp_sites *sites, const char *by,
-		     struct rows *rows)
+		     struct insp_filter *filter, struct rows *rows)
 {
 	const char **names = insp_pool_array(ctx->pool, 65536, sizeof(*names)); /* made once each */
 	uint64_t now = now_of(ctx->snapshot, sites);
+	size_t hint = 0;
 
 	if (!names)
 		return -1;
@@ -263,6 +346,8 @@ static int by_record(struct insp_context *ctx, const struct insp_sites *sites, c
 		const char *name;
 		struct row *r;
 
+		if (!passes(ctx->snapshot->chunks, filter, record, &hint))
+			continue;
 		if (strcmp(by, "age") == 0) {
 			name = age_name(now > seconds ? now - seconds : 0);
 		} else if (strcmp(by, "thread") == 0) {
@@ -388,20 +473,34 @@ static void report_stack(struct insp_report *r, const struct insp_profile *p, co
 }
 
 static int gather(struct insp_context *ctx, const struct insp_sites *sites, const struct args *a,
-		  const struct insp_profile *p, const uint32_t *numbers, struct rows *rows,
-		  struct insp_error *err)
+		  const struct insp_profile *p, const uint32_t *numbers, struct insp_filter *filter,
+		  struct rows *rows, struct insp_error *err)
 {
 	int rc;
 
 	if (strcmp(a->by, "function") == 0)
-		return by_function(p, rows, err);
+		return by_function(p, rows, filter != NULL, err);
 	if (strcmp(a->by, "site") == 0)
-		rc = by_site(p, numbers, rows);
+		rc = by_site(p, numbers, rows, filter != NULL);
 	else if (strcmp(a->by, "module") == 0)
-		rc = by_module(p, rows);
+		rc = by_module(p, rows, filter != NULL);
 	else
-		rc = by_record(ctx, sites, a->by, rows);
+		rc = by_record(ctx, sites, a->by, filter, rows);
 	return rc ? insp_fail(err, INSP_E_NOMEM, "out of memory") : 0;
+}
+
+static int filter_of(struct insp_context *ctx, const struct args *a, struct insp_filter **ret,
+		     struct insp_error *err)
+{
+	struct insp_typing *typing = NULL;
+	int rc = 0;
+
+	*ret = NULL;
+	if (!a->where)
+		return 0;
+	if (insp_filter_needs(a->where) & INSP_NEED_BYTES)
+		rc = insp_typing_create(ctx, true, &typing, err);
+	return rc ? rc : insp_filter_create(ctx, a->where, typing, NULL, ret, err);
 }
 
 static int run_recorded(struct insp_context *ctx, const struct args *a, struct insp_report *report,
@@ -411,19 +510,29 @@ static int run_recorded(struct insp_context *ctx, const struct args *a, struct i
 	struct insp_profile *profile = NULL;
 	const uint32_t *numbers;
 	struct rows rows = {0};
+	struct insp_filter *filter = NULL;
 	const struct by *by = by_of(a->by);
+	const struct by live = live_only(by);
 	int rc = insp_sites_wanted(ctx->snapshot, &sites, err);
 
 	if (!rc && a->stacks && by->table != &site_table)
 		rc = insp_fail(err, INSP_E_USAGE, "--stacks goes with --by site: a row is one stack there");
 	if (!rc && !strcmp(a->sort, "cum") && !by->cum)
 		rc = insp_fail(err, INSP_E_USAGE, "--sort cum goes with --by function or module");
+	if (!rc && a->where)
+		by = &live;
 	if (!rc && !strcmp(a->sort, "alloc") && !by->allocs)
-		rc = insp_fail(err, INSP_E_USAGE, "--by %s knows live blocks only: not --sort alloc", by->name);
+		rc = insp_fail(err, INSP_E_USAGE, "%s knows live blocks only: not --sort alloc",
+			       a->where ? "--where"
+					: insp_pool_printf(ctx->pool, "--by %s", by->name));
+	if (!rc)
+		rc = filter_of(ctx, a, &filter, err);
 	if (!rc)
 		rc = insp_heap_profile(ctx, sites, &profile, &numbers, err);
+	if (!rc && filter)
+		rc = keep_passing(ctx, sites, filter, profile, numbers, err);
 	if (!rc)
-		rc = gather(ctx, sites, a, profile, numbers, &rows, err);
+		rc = gather(ctx, sites, a, profile, numbers, filter, &rows, err);
 	if (!rc) {
 		if (rows.n)
 			qsort_r(rows.items, rows.n, sizeof(*rows.items), by_key, (void *)a->sort);
@@ -435,7 +544,8 @@ static int run_recorded(struct insp_context *ctx, const struct args *a, struct i
 			insp_list_end(report);
 		}
 		insp_report_site_join(report, ctx->snapshot, sites);
-		insp_report_profile_only(report, profile);
+		if (!filter) /* what passes has no history, which the profile's types promise */
+			insp_report_profile_only(report, profile);
 	}
 	insp_vec_free(&rows);
 	insp_profile_destroy(profile);
@@ -449,7 +559,8 @@ static bool by_what_is_held(const void *args)
 
 static unsigned needs_of(const void *args)
 {
-	return by_what_is_held(args) ? INSP_HELD_NEEDS : 0;
+	return by_what_is_held(args) ? INSP_HELD_NEEDS
+				     : insp_filter_needs(((const struct args *)args)->where);
 }
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -457,6 +568,10 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 {
 	const struct args *a = args;
 
+	if (by_what_is_held(a) && a->where)
+		return insp_fail(
+			err, INSP_E_USAGE,
+			"--where does not go with --by retained: `dominators` and `leaks --where`");
 	if (by_what_is_held(a))
 		return insp_held_top(ctx, a->limit, report, err);
 	return run_recorded(ctx, a, report, err);
@@ -466,17 +581,27 @@ const struct insp_command insp_cmd_heap_top = {
 	.name = "heap top",
 	.group = "heap",
 	.summary = "who asked for the memory: by call stack, function, module, size, thread or age",
-	.help = "Needs the hook: start the program with 'meminspect run -- PROGRAM'. In use is what lives "
-		"now, allocated is all since the start; both count the bytes that were asked for. By site, "
-		"the row names the innermost function that is not of the allocator's wrappers and its "
-		"callers; --stacks shows all of the stack, and heap chunks --site N its blocks. By function and "
+	.help = "Needs the hook: start the program with 'meminspect run -- PROGRAM'. In use is "
+		"what lives "
+		"now, allocated is all since the start; both count the bytes that were asked for. "
+		"By site, "
+		"the row names the innermost function that is not of the allocator's wrappers and "
+		"its "
+		"callers; --stacks shows all of the stack, and heap chunks --site N its blocks. By "
+		"function and "
 		"module, cum adds what it calls.\n\n"
-		"Below stands how much of the heap that explains, beside what the walk found: what is on "
+		"Below stands how much of the heap that explains, beside what the walk found: what "
+		"is on "
 		"record, and what is not and why. In sampled mode all figures are estimates, and "
-		"the line 'estimate by walk' says how near they are in sum.\n\n"
-		"--by retained needs no hook: what would be free were all chunks of a call stack (else "
-		"of a type) gone, by the tree of `dominators`. A chunk that hangs on another of the same "
-		"row counts once; rows overlap where chunks of one hold those of another. What only "
+		"the line 'estimate by walk' says how near they are in sum. --where counts only "
+		"live blocks "
+		"that a filter accepts; what was allocated and is gone is not counted then.\n\n"
+		"--by retained needs no hook: what would be free were all chunks of a call stack "
+		"(else "
+		"of a type) gone, by the tree of `dominators`. A chunk that hangs on another of "
+		"the same "
+		"row counts once; rows overlap where chunks of one hold those of another. What "
+		"only "
 		"several chunks hold together is in no row, so it is the least that they hold.",
 	.example = "heap top --by function --limit 10",
 	.options = options,

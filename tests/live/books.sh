@@ -142,6 +142,15 @@ if [ -f "$BUILD/libmeminspect-hook.so" ]; then
 	pids="$pids $PID"
 	check 'hooked: starts' until_true grep -q ready "$T/hooked"
 	mi heap pins --by site "$PID" --format json
+	chunks=$("$MEMINSPECT" heap chunks --where 'size >= 24K and state = in_use' --limit 0 --format json "$PID" 2>/dev/null | jq '.chunks | length')
+	for by in site function module size thread age; do
+		mi heap top --by $by --where 'size >= 24K' --limit 0 --format json "$PID"
+		check "heap top --by $by --where: counts what heap chunks lists" holds --argjson n "$chunks" \
+			'$n > 50 and ([.top[].inuse_objects] | add) == $n and all(.top[]; .alloc_bytes == null)'
+	done
+	mi heap top --where 'size >= 24K' --sort alloc "$PID"
+	check "heap top --where: not by what is gone" [ "$RC" = 2 ]
+	mi heap pins --by site "$PID" --format json
 	check 'pins: by who allocated' holds '.sites[0] | .share > 0.9 and (.site | startswith("fragment"))'
 fi
 victim books top
