@@ -48,6 +48,28 @@ mi x "$kept" "$T/plain.mi"
 check 'without contents there are no bytes, and it says so' [ "$RC" = 1 ]
 mi core -o "$T/none.core" "$T/plain.mi"
 check 'nor a core' [ "$RC" = 1 -a ! -e "$T/none.core" ]
+
+# ---- a file that somebody cuts short while a prompt holds it
+mkfifo "$T/typed"
+for file in all.mi own.core; do
+	cp "$T/$file" "$T/cut"
+	"$MEMINSPECT" attach "$T/cut" <"$T/typed" >"$T/out" 2>"$T/err" &
+	prompt=$!
+	pids="$pids $prompt"
+	exec {typed}>"$T/typed"
+	echo 'heap summary' >&"$typed"
+	echo "x $kept --count 16" >&"$typed"
+	check "$file: open at a prompt" until_true grep -q BBBBBBBB "$T/out"
+	truncate -s 4096 "$T/cut"
+	echo "x $kept --count 64" >&"$typed"
+	echo 'find BBBBBBBB' >&"$typed"
+	exec {typed}>&-
+	wait "$prompt"
+	RC=$?
+	check "$file cut while open: the prompt ends as always" [ "$RC" -lt 2 ]
+	check "$file cut while open: said once" [ "$(grep -c 'was cut short while it was open' "$T/err")" = 1 ]
+done
+
 for how in fork precopy; do
 	mi core -o "$T/$how.core" --allow-inject --capture $how "$PID" --format json
 	check "core from a copy ($how)" json '.threads == 2'
