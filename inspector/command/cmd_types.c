@@ -204,9 +204,10 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	rc = rc ? rc : sum_up(ctx, filter, &rows, err);
 	if (rc)
 		return rc;
-	qsort_r(rows.items, rows.n, sizeof(*rows.items),
-		!strcmp(a->sort, "bytes") ? by_bytes : !strcmp(a->sort, "count") ? by_count : by_name,
-		rows.typing);
+	if (rows.n) /* no array of none */
+		qsort_r(rows.items, rows.n, sizeof(*rows.items),
+			!strcmp(a->sort, "bytes") ? by_bytes : !strcmp(a->sort, "count") ? by_count : by_name,
+			rows.typing);
 	report_coverage(report, &rows);
 	report_rows(ctx, report, &rows, a->limit);
 	if (!insp_typing_have_bytes(rows.typing))

@@ -22,6 +22,8 @@ for variant in types types-optimised; do
 	same_types "$variant" "$PID"
 	check "$variant: texts" json '[.types[] | select(.source == "text") | .count] | add >= 100'
 	check "$variant: what void * points at has its size" json '.types | any(.source == "size" and .type == "912 bytes")'
+	mi types --where 'size >= 1T' --format json "$PID"
+	check "$variant: none of that size" [ "$RC" = 0 -a "$(jq '.types | length' "$T/out")" = 0 ]
 	mi core -o "$T/core" "$PID"
 	same_types "$variant, core" "$T/core"
 	mi save -o "$T/saved.mi" "$PID"
