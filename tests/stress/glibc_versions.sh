@@ -3,6 +3,7 @@
 # The walker of glibc malloc on other glibcs than this machine's, from Debian releases old and new:
 # tests/live/test_glibc and tests/live/trim.sh with their victims run by their loader and libc; and
 # tests/live/hook.sh, with the companion hook built for the libc where that is older than the one here.
+# A snapshot saved there and read here says what the process says.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -81,6 +82,31 @@ hook_on()
 	HOOK=$hook VICTIMS=$dir/hook-victims tests/live/hook.sh
 }
 
+# saved_on BOOKS: what a snapshot of a process there says when it is read here is what the process says
+saved_on()
+{
+	local books=$1 from pid line c t rc=0
+	t=$(mktemp -d) || return
+	exec {from}< <(exec "$books" arenas)
+	pid=$!
+	IFS= read -r -t 60 line <&"$from" && [[ $line == *ready* ]] &&
+		"$BUILD/meminspect" -q save -o "$t/saved.mi" "$pid" >/dev/null || rc=1
+	for c in 'heap summary' threads leaks; do
+		for target in "$pid" "$t/saved.mi"; do
+			# shellcheck disable=SC2086 # words
+			"$BUILD/meminspect" -q $c --format json "$target" |
+				jq -S 'del(.target, .capture) | del(.. | .state_text?, .cpu_ns?)' >"$t/answer.${target##*/}"
+		done
+		if ! [ -s "$t/answer.$pid" ] || ! diff "$t/answer.$pid" "$t/answer.saved.mi"; then
+			echo "saved, then read here: $c differs"
+			rc=1
+		fi
+	done
+	kill -9 "$pid"
+	rm -rf "$t"
+	return $rc
+}
+
 npass=0 nfail=0
 count()
 {
@@ -107,6 +133,7 @@ for dir in "$BUILD"/glibc/*/lib; do
 	GLIBC_DIR=$dir count "$test"
 	count hook_on "$release"
 	run_by "$release" "$books" && VICTIMS=$BUILD/glibc/$release/victims count tests/live/trim.sh
+	count saved_on "$BUILD/glibc/$release/victims/books"
 done
 echo "$npass passed, $nfail failed, 0 skipped"
 [ "$nfail" = 0 ] && [ "$npass" != 0 ]
