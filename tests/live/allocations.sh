@@ -17,7 +17,7 @@ check 'it leaks' "$BUILD/demo-server" --get "$port" '/leak?n=5000' >/dev/null
 mi heap top --format json "$PID"
 check 'heap top: the 300 bytes of each session' \
 	json '.top[0] | .inuse_bytes == 1500000 and .inuse_objects == 5000 and (.name | test("session_open"))'
-check 'heap top: nothing is unknown' json '.recorded | .unknown_objects == 0 and .inuse_objects == .walked_objects'
+check 'heap top: nothing is unknown' json '.recorded | .unseen_objects == 0 and .foreign_objects == 0 and .attributed_objects == .walked_objects and .inuse_objects == .walked_objects'
 for by in function module size thread age; do
 	mi heap top --by $by --format json "$PID"
 	check "heap top --by $by: the same sum" json '([.top[].inuse_bytes] | add) == .recorded.inuse_bytes'
