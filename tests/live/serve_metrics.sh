@@ -69,8 +69,33 @@ if command -v systemd-analyze >/dev/null; then
 else
 	skip "systemd-analyze" "systemd is not installed"
 fi
-check "the process works on" alive
+# With the rights that the service has, and no others, it sees a process of root.
+rights=$(sed -n 's/^AmbientCapabilities=//p' "$P/meminspect-serve.service" | tr '[:upper:]' '[:lower:]' | sed 's/cap_/+/g; s/ /,/g')
 check "SIGTERM ends it" ended
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null && [ -z "${SAN:-}" ]; then
+	chmod 711 "$T"
+	install -m 755 "$MEMINSPECT" "$T/meminspect"
+	MEMINSPECT=$T/meminspect
+	as_the_service()
+	{
+		setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps "$rights" --ambient-caps "$rights" \
+			--bounding-set "-all,$rights" --no-new-privs "$MEMINSPECT" "$@"
+	}
+	: >"$T/url"
+	as_the_service serve --listen 127.0.0.1:0 --pause-budget 50% v="$TARGET" >"$T/url" 2>"$T/serve.err" &
+	SERVE=$!
+	pids="$pids $SERVE"
+	until_true test -s "$T/url"
+	URL=$(cat "$T/url")
+	URL=${URL%/}
+	check "as the service: a profile" status 200 /debug/pprof/heap
+	check "as the service: threads" status 200 "/debug/pprof/goroutine?debug=1"
+	check "as the service: with names" grep -q sigwait "$T/body"
+	kill "$SERVE"
+else
+	skip "the rights of the service" "not root, or no setpriv"
+fi
+check "the process works on" alive
 
 # ---- it dies and comes back
 
@@ -117,7 +142,7 @@ victim_limited()
 growing()
 {
 	for _ in {1..120}; do echo 'grow 512 4080'; sleep 0.1; done
-	sleep 600
+	exec sleep 600
 }
 mkfifo "$T/commands"
 growing >"$T/commands" &
