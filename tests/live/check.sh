@@ -5,8 +5,8 @@
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/live/grower.sh
-. "$(dirname "$0")/grower.sh"
+# shellcheck source=tests/live/lib_grower.sh
+. "$(dirname "$0")/lib_grower.sh"
 need jq sqlite3
 
 figure='[a-z_]+=-?[0-9.]+(B|s|%|c)?(;[0-9.]*){0,4}'

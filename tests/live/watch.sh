@@ -5,8 +5,8 @@
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/live/grower.sh
-. "$(dirname "$0")/grower.sh"
+# shellcheck source=tests/live/lib_grower.sh
+. "$(dirname "$0")/lib_grower.sh"
 need jq sqlite3 ps setpriv
 
 # watched ARG...: in the background: WATCH, output in $T/rows, stderr in $T/werr

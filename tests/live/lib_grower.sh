@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash
-# grower.sh: the victim that obeys, for tests of what grows. Source it behind lib.sh.
+# lib_grower.sh: the victim that obeys, for tests of what grows. Source it behind lib.sh.
 #
 #   grower NAME     starts it under that name: PID, TRUTH; its commands go to fd CMD
 #   ask COMMAND     TRUTH after it was obeyed: see tests/victims/grow.c
