@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/atomic.h"
+#include "base/str.h"
 #include "base/vec.h"
 
 #define KEEP_LINES   1000
@@ -60,26 +62,19 @@ static void read_lines(const char *path, lines *ret)
 	fclose(f);
 }
 
+/* Best effort: a history that stays long is no loss. */
 static void shorten(const char *path, const lines *all)
 {
-	char *temp;
-	FILE *f;
-	int fd;
+	struct insp_str text = {0};
+	struct insp_atomic file;
 
-	if (asprintf(&temp, "%s.XXXXXX", path) < 0)
-		return;
-	fd = mkostemp(temp, O_CLOEXEC);
-	f = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (f) {
-		for (size_t i = all->n - KEEP_LINES; i < all->n; i++)
-			fprintf(f, "%s\n", all->items[i] ? all->items[i] : "");
-		if (fclose(f) || rename(temp, path))
-			(void)unlink(temp);
-	} else if (fd >= 0) {
-		(void)close(fd);
-		(void)unlink(temp);
+	for (size_t i = all->n - KEEP_LINES; i < all->n; i++)
+		insp_str_addf(&text, "%s\n", all->items[i] ? all->items[i] : "");
+	if (insp_str_ok(&text) && !insp_atomic_begin(&file, path, NULL)) {
+		insp_atomic_put(&file, 0, insp_str_text(&text), text.len);
+		(void)!insp_atomic_end(&file, 0, NULL);
 	}
-	free(temp);
+	insp_str_deinit(&text);
 }
 
 void insp_history_load(void (*add)(const char *line))

@@ -159,6 +159,7 @@ static int open_file(struct insp_output *o, const char *path, struct insp_error 
 {
 	struct stat st;
 	mode_t mask;
+	int rc;
 
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		o->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
@@ -171,16 +172,13 @@ static int open_file(struct insp_output *o, const char *path, struct insp_error 
 	o->path = realpath(path, NULL);
 	if (!o->path)
 		o->path = strdup(path);
-	if (!o->path || asprintf(&o->temp, "%s.XXXXXX", o->path) < 0) {
-		o->temp = NULL;
+	if (!o->path)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
-	}
-	o->fd = mkostemp(o->temp, O_CLOEXEC);
-	if (o->fd < 0) {
-		free(o->temp);
-		o->temp = NULL;
-		return insp_fail_errno(err, INSP_E_IO, errno, "output '%s'", path);
-	}
+	rc = insp_atomic_begin(&o->file, o->path, err);
+	if (rc)
+		return rc;
+	o->whole = true;
+	o->fd = o->file.fd;
 	mask = umask(0);
 	(void)umask(mask);
 	(void)fchmod(o->fd, stat(o->path, &st) == 0 ? st.st_mode & 0777 : 0666 & ~mask);
@@ -189,12 +187,11 @@ static int open_file(struct insp_output *o, const char *path, struct insp_error 
 
 static void output_free(struct insp_output *o)
 {
-	if (o->path && o->fd >= 0)
+	if (o->path && !o->whole && o->fd >= 0)
 		(void)close(o->fd);
 	insp_out_deinit(&o->out);
 	insp_str_deinit(&o->held);
 	free(o->path);
-	free(o->temp);
 	*o = (struct insp_output){.fd = -1};
 }
 
@@ -246,18 +243,12 @@ int insp_output_open(struct insp_output *o, const struct insp_settings *settings
 
 static int commit(struct insp_output *o, bool keep, struct insp_error *err)
 {
-	int rc = 0;
+	int rc;
 
-	if (!o->temp)
+	if (!o->whole)
 		return 0;
-	if (close(o->fd) && keep)
-		rc = insp_fail_errno(err, INSP_E_IO, errno, "write to %s", o->path);
-	o->fd = -1;
-	if (!rc && keep && rename(o->temp, o->path))
-		rc = insp_fail_errno(err, INSP_E_IO, errno, "output '%s'", o->path);
-	if (rc || !keep)
-		(void)unlink(o->temp);
-	return rc;
+	rc = insp_atomic_end(&o->file, keep ? 0 : INSP_E_IO, err);
+	return keep ? rc : 0;
 }
 
 int insp_output_close(struct insp_output *o, bool keep, struct insp_error *err)

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "base/atomic.h"
 #include "base/out.h"
 #include "base/str.h"
 #include "render/render.h"
@@ -18,7 +19,9 @@ struct insp_settings;
 struct insp_output {
 	struct insp_out out;	/* what renderers write to */
 	int fd;			/* -1 none */
-	char *path, *temp;	/* of the file and of what will become it */
+	char *path;		/* of the file */
+	bool whole;		/* fd is of file, which appears whole or not at all */
+	struct insp_atomic file;
 	bool terminal;		/* fd is one */
 	bool closed;		/* the reader went away: nobody needs the rest */
 	/* A pager starts when more lines come than the terminal has. */

@@ -33,6 +33,13 @@ check 'history: a line with a leading space is not' \
 check 'history: for nobody else to read' \
 	[ "$(stat -c %a "$XDG_STATE_HOME/meminspect/history")" = 600 ]
 typed history
+seq -f 'heap sizes --limit %g' 2500 >"$XDG_STATE_HOME/meminspect/history"
+"$MEMINSPECT" attach "$PID" -x maps </dev/null >/dev/null 2>&1
+check 'history: long, and no prompt: left alone' [ "$(wc -l <"$XDG_STATE_HOME/meminspect/history")" = 2500 ]
+typed shortened
+check 'history: shortened to its end' [ "$(sed -n '1s/.*limit //p' "$XDG_STATE_HOME/meminspect/history")" = 1501 ]
+check 'history: still for nobody else' [ "$(stat -c %a "$XDG_STATE_HOME/meminspect/history")" = 600 ]
+check 'history: nothing else is left' [ "$(ls -A "$XDG_STATE_HOME/meminspect")" = history ]
 typed paged
 typed held
 until_true runs

@@ -4,8 +4,8 @@
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
-# shellcheck source=tests/live/grower.sh
-. "$(dirname "$0")/grower.sh"
+# shellcheck source=tests/live/lib_grower.sh
+. "$(dirname "$0")/lib_grower.sh"
 need jq sqlite3
 
 # An empty recording, made by the tool; the figures are ours.
