@@ -66,15 +66,16 @@ mi doctor "$PID"
 check 'own: it was not stopped: its threads had no turn meanwhile' [ "$before" = "$(switches)" ]
 
 # ---- processes that may not be inspected: one line and exit code 4
-if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
-	setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$MEMINSPECT"; then
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$MEMINSPECT" doctor "$PID" >"$T/out" 2>"$T/err"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+	chmod 755 "$T" # others may not be allowed to enter BUILD
+	cp "$MEMINSPECT" "$T/meminspect"
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$T/meminspect" doctor "$PID" >"$T/out" 2>"$T/err"
 	RC=$? OUT=$(cat "$T/out") ERR=$(cat "$T/err")
 	check "another user's process: 4" [ "$RC" = 4 ]
 	check "another user's process: whose it is" complains 'belongs to user'
 	check "another user's process: the machine is told nevertheless" has '^This machine'
 else
-	skip "another user's process" 'needs root, and a build that others may read'
+	skip "another user's process" 'needs root'
 fi
 kernel=$(ps -eo pid=,ppid= | awk '$2 == 2 { print $1; exit }')
 if [ -n "$kernel" ]; then
