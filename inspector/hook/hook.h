@@ -12,7 +12,8 @@
  * walk.c       from the caller's registers to a stack, remembering the last one; cfi.c, rules.c
  * stacks.c     stacks to site numbers; counters.c, samples.c, shadow.c  the tables
  * fast.h       what each event of full mode does with all these
- * threads.c    what each thread has of its own; start.c  environment, real functions, fork
+ * threads.c    what each thread has of its own; start.c  environment, real functions, fork; scope.c  who
+ *              else is there
  */
 #ifndef INSP_HOOK_HOOK_H
 #define INSP_HOOK_HOOK_H
@@ -66,6 +67,13 @@ bool insp_hook_start(void);
 bool insp_hook_early(const void *p);
 /* The bytes asked for such a block. */
 size_t insp_hook_early_size(const void *p);
+
+/* ---- scope.c */
+
+struct link_map;
+/* The first in the list of loaded objects that `any` is in which defines that function, or NULL. Stubs of
+   a program for functions of its libraries do not count. */
+const struct link_map *insp_hook_first_to_define(const struct link_map *any, const char *name);
 
 /* ---- memory.c */
 

@@ -233,45 +233,42 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path && *path ? path : "the program";
 }
 
-/*
- * The file that defines the function, or NULL. An address in a program that was not linked as PIE may
- * be a stub of its own that stands for a library's function: the symbol is undefined there.
- */
-static const char *defined_in(void *fn, bool *ret_defined)
+/* The object that the function is in, or NULL. */
+static const struct link_map *object_of(void *fn)
 {
+	struct link_map *map = NULL;
 	Dl_info info;
-	const ElfW(Sym) *symbol = NULL;
 
-	if (!fn || !dladdr1(fn, &info, (void **)&symbol, RTLD_DL_SYMENT))
-		return NULL;
-	*ret_defined = !symbol || symbol->st_shndx != SHN_UNDEF;
-	return info.dli_fname;
+	return fn && dladdr1(fn, &info, (void **)&map, RTLD_DL_LINKMAP) ? map : NULL;
+}
+
+/* The program itself has no name in the loader's list. */
+static bool not_ours(const struct link_map *map)
+{
+	Dl_info info = {.dli_fname = NULL};
+
+	if (map)
+		(void)dladdr(map->l_ld, &info);
+	stand_aside("malloc is that of ", base_name(info.dli_fname));
+	return false;
 }
 
 /* Only libc's malloc behind us, and nobody's before us? Else stands aside. */
 static bool allocator_fits(void)
 {
-	bool defined = false;
-	void *next, *first = dlsym(RTLD_DEFAULT, "malloc"), *mine, *version;
+	void *next, *mine, *version;
 
 	memcpy(&next, &insp_hook_real.malloc, sizeof(next));
 	/* Not malloc: here as everywhere that is the function of whoever comes first. */
 	memcpy(&mine, &(void *(*)(size_t)){insp_hook_slow_malloc}, sizeof(mine));
 	memcpy(&version, &(const char *(*)(void)){gnu_get_libc_version}, sizeof(version));
-	const char *libc = defined_in(version, &defined), *theirs = defined_in(next, &defined);
+	const struct link_map *libc = object_of(version), *ours = object_of(mine);
+	const struct link_map *theirs = object_of(next);
 
-	if (!libc || !theirs || strcmp(libc, theirs) != 0) {
-		stand_aside("malloc is that of ", base_name(theirs));
-		return false;
-	}
-	const char *ours = defined_in(mine, &defined);
-
-	theirs = defined_in(first, &defined);
-	if (theirs && defined && ours && strcmp(theirs, ours) != 0) {
-		stand_aside("malloc is that of ", base_name(theirs));
-		return false;
-	}
-	return true;
+	if (!libc || theirs != libc)
+		return not_ours(theirs);
+	theirs = ours ? insp_hook_first_to_define(ours, "malloc") : NULL;
+	return theirs == ours || not_ours(theirs);
 }
 
 /* ---- the environment */

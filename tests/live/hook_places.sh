@@ -65,7 +65,27 @@ mi heap top "$PID"
 check "a program's own malloc: the hook says so" err_has 'records nothing: malloc is that of hook_own'
 check 'and the program works on' alive
 
-# ---- loaded late: others have malloc's name already
+# ---- loaded late: others have malloc's name already, even if a program's own stub hides that
+start env MEMINSPECT_HOOK=full "$VICTIMS/hook_late" "$hook"
+mi heap top "$PID"
+check 'loaded with dlopen by a program with a stub for malloc, it stands aside' \
+	err_has 'records nothing: malloc is that of libc.so.6'
+check 'and the program works on' alive
+start env LD_PRELOAD="$hook" MEMINSPECT_HOOK=full "$VICTIMS/hook_late"
+mi heap top --by function --format json "$PID"
+check 'preloaded, it records there, all by name and by the stub' json \
+	'[.top[] | select(.name == "main")][0].inuse_objects == 1998'
+gcc -shared -fPIC -O1 -fno-builtin -o "$T/front.so" -xc - <<<'
+#include <stddef.h>
+void *__libc_malloc(size_t);
+void *malloc(size_t n) { return __libc_malloc(n); }' || exit 1
+for program in hook_late hook_truth; do
+	start env LD_PRELOAD="$T/front.so:$hook" MEMINSPECT_HOOK=full "$VICTIMS/$program"
+	mi heap top "$PID"
+	check "$program with another malloc in front of it: it stands aside" \
+		err_has 'records nothing: malloc is that of front.so'
+	check 'and the program works on' alive
+done
 if command -v python3 >/dev/null 2>&1; then
 	start env MEMINSPECT_HOOK=full python3 -c '
 import ctypes, _ctypes, os, sys
