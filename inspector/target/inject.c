@@ -31,6 +31,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -234,8 +235,11 @@ int insp_inject_create(struct insp_target *target, struct insp_inject **ret, str
 				 "process %d has shadow stacks: nothing can be injected", live->pid);
 	if (insp_proc_field(status, "Seccomp", &seccomp) && seccomp)
 		return insp_fail(err, INSP_E_UNSUPPORTED,
-				 "process %d has a seccomp filter, which might kill it for an "
-				 "injected call (what it would do is not worked out)",
+				 seccomp == SECCOMP_MODE_STRICT
+					 ? "process %d is in seccomp's strict mode, which kills it for "
+					   "an injected call"
+					 : "process %d has a seccomp filter, which might kill it for an "
+					   "injected call (what it would do is not worked out)",
 				 live->pid);
 	if (insp_usage_frozen(live))
 		return insp_fail(err, INSP_E_UNSUPPORTED,

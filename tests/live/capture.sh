@@ -72,38 +72,6 @@ done
 [ $cut = 1 ] || skip 'a pause that runs over' 'none did: the estimates held'
 check 'after cuts the target works on' alive
 
-# ---- where nothing may be injected
-
-# refused MODE REASON: falls back to a stop and tells why.
-refused()
-{
-	mi "${long[@]}" --capture "$1" --format json heap summary "$PID"
-	check "$WHAT: $1 falls back" ok
-	check "$WHAT: $1: by stop" captured_by stop
-	check "$WHAT: $1: why" says "captured by stop: --capture $1 is not possible: .*$2"
-}
-
-for WHAT in seccomp coroutine; do
-	victim odd $WHAT
-	[ $WHAT = seccomp ] && reason='has a seccomp filter' || reason='on a stack of unknown kind'
-	refused fork "$reason"
-	[ "$precopy" = yes ] && refused precopy "$reason"
-	check "$WHAT: works on" alive
-done
-
-WHAT='stopped by a signal'
-victim odd plain
-kill -STOP "$PID"
-until_true grep -q '^State:.T' "/proc/$PID/status"
-for mode in stop live; do
-	mi "${long[@]}" --capture $mode heap summary "$PID"
-	check "$WHAT: $mode" ok
-done
-refused fork 'stopped by a signal'
-check "$WHAT: still is" until_true grep -q '^State:.T' "/proc/$PID/status"
-kill -CONT "$PID"
-check "$WHAT: works on" alive
-
 # ---- two at once
 
 victim odd plain

@@ -57,14 +57,130 @@ static void do_plain(void)
 	wait_here(NULL);
 }
 
+/* Allows what this program calls; all else is answered by action. It has called nothing yet. */
+static void filter_calls(unsigned action)
+{
+	static const unsigned fine[] = {
+		SYS_read, SYS_write, SYS_rt_sigtimedwait, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_restart_syscall,
+		SYS_brk, SYS_mmap, SYS_munmap, SYS_mprotect, SYS_madvise, SYS_futex, SYS_getpid, SYS_clock_nanosleep,
+		SYS_exit_group,
+	};
+	enum { N = sizeof(fine) / sizeof(fine[0]) };
+	struct sock_filter code[N + 3];
+	struct sock_fprog filter = {.len = N + 3, .filter = code};
+
+	code[0] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
+	for (unsigned char i = 0; i < N; i++)
+		code[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, fine[i], N - i, 0);
+	code[N + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+	code[N + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter))
+		_exit(6);
+}
+
 static void do_seccomp(void)
 {
-	struct sock_filter code[] = {BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-	struct sock_fprog filter = {.len = 1, .filter = code};
+	filter_calls(SECCOMP_RET_ALLOW);
+	wait_here(NULL);
+}
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter))
+static void do_seccomp_errno(void)
+{
+	filter_calls(SECCOMP_RET_ERRNO | EPERM);
+	wait_here(NULL);
+}
+
+static void on_sigsys(int sig)
+{
+	(void)sig;
+	_exit(9); /* a call that is not its own */
+}
+
+static void do_seccomp_trap(void)
+{
+	(void)signal(SIGSYS, on_sigsys);
+	filter_calls(SECCOMP_RET_TRAP);
+	wait_here(NULL);
+}
+
+static void do_seccomp_kill(void)
+{
+	filter_calls(SECCOMP_RET_KILL_PROCESS);
+	wait_here(NULL);
+}
+
+/* One thread has it, and it is not the one that /proc/PID/status is about. */
+static void *kill_thread(void *arg)
+{
+	filter_calls(SECCOMP_RET_KILL_THREAD);
+	return wait_here(arg);
+}
+
+static void do_seccomp_thread(void)
+{
+	start(kill_thread);
+	pthread_exit(NULL);
+}
+
+static int strict_end[2];
+
+static void on_strict(int sig)
+{
+	(void)sig;
+	free(malloc(100)); /* from the tcache: asks the kernel nothing */
+	victim_write("{\"alive\":true}\n", 15);
+}
+
+static void do_strict(void)
+{
+	const struct sigaction action = {.sa_handler = on_strict, .sa_flags = SA_RESTART};
+	sigset_t set;
+	char byte;
+
+	if (pipe(strict_end) || sigaction(SIGUSR1, &action, NULL))
 		_exit(6);
+	victim_ready(NULL);
+	sigemptyset(&set);
+	if (sigprocmask(SIG_SETMASK, &set, NULL) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		_exit(6);
+	while (read(strict_end[0], &byte, 1) < 0)
+		;
+}
+
+/*
+ * More memory is promised than fork() may promise again. Where the kernel guesses (0), it refuses one mapping
+ * that is larger than all of memory, and two that became one are; where it counts (2), half of what is left.
+ */
+static void do_overcommit(void)
+{
+	char line[128];
+	size_t size = 0, all = 0, limit = 0, used = 0;
+	FILE *f = fopen("/proc/meminfo", "re");
+	char *first, *second;
+	int mode = -1;
+
+	while (f && fgets(line, sizeof(line), f)) {
+		size_t kib;
+
+		if (sscanf(line, "MemTotal: %zu", &kib) == 1 || sscanf(line, "SwapTotal: %zu", &kib) == 1)
+			all += kib << 10;
+		(void)!sscanf(line, "CommitLimit: %zu", &limit);
+		(void)!sscanf(line, "Committed_AS: %zu", &used);
+	}
+	if (f)
+		fclose(f);
+	f = fopen("/proc/sys/vm/overcommit_memory", "re");
+	if (!f || fscanf(f, "%d", &mode) != 1 || mode == 1)
+		_exit(77);
+	fclose(f);
+	size = (mode == 2 ? (limit - used) * 1024 / 10 * 3 : all / 4 * 3) & ~4095ul;
+	/* the second below the first, which the kernel makes one with it */
+	first = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	second = first == MAP_FAILED ? MAP_FAILED
+				     : mmap(first - size, size, PROT_READ | PROT_WRITE,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	if (second == MAP_FAILED)
+		_exit(77);
 	wait_here(NULL);
 }
 
@@ -193,7 +309,9 @@ static const struct {
 } modes[] = {
 	{"plain", do_plain},   {"seccomp", do_seccomp}, {"undumpable", do_undumpable},
 	{"leader", do_leader}, {"vfork", do_vfork},	{"coroutine", do_coroutine},
-	{"busy", do_busy},
+	{"busy", do_busy},     {"strict", do_strict},	{"overcommit", do_overcommit},
+	{"seccomp-errno", do_seccomp_errno},		{"seccomp-trap", do_seccomp_trap},
+	{"seccomp-kill", do_seccomp_kill},		{"seccomp-thread", do_seccomp_thread},
 };
 
 int main(int argc, char **argv)
