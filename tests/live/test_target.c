@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -191,11 +192,14 @@ static void stop__holds_500_threads(void **state)
 	hold_and_check(500);
 }
 
-static void *just_wait(void *arg)
+/* All of them together some thousand times a second. */
+static void *count_slowly(void *arg)
 {
-	for (;;)
-		pause();
-	return arg;
+	for (long i = (long)arg;; i++) {
+		poll(NULL, 0, 1000 + (int)(i % 997));
+		atomic_fetch_add(&w->calls, 1);
+	}
+	return NULL;
 }
 
 /* Small stacks: w->ready is -1 where the machine does not allow so many. */
@@ -208,23 +212,20 @@ static void victim_crowd(int n)
 	for (long i = 1; i < n; i++) {
 		pthread_t thread;
 
-		if (pthread_create(&thread, &attr, just_wait, NULL)) {
+		if (pthread_create(&thread, &attr, count_slowly, (void *)i)) {
 			atomic_store(&w->ready, -1);
-			just_wait(NULL);
+			count_slowly(NULL);
 		}
 	}
 	atomic_store(&w->ready, 1);
-	just_wait(NULL);
+	count_slowly(NULL);
 }
 
-/* A look at all of so many takes longer than the tick that looks: it must not eat up the stop. */
-static void stop__holds_8000_threads(void **state)
+static void hold_a_crowd(int n)
 {
-	const int n = 8000;
 	pid_t pid = spawn(victim_crowd, n);
 	struct insp_target *target;
 
-	(void)state;
 	until(w->ready);
 	if (w->ready < 0) {
 		end(pid);
@@ -234,14 +235,34 @@ static void stop__holds_8000_threads(void **state)
 	target = open_pid(pid);
 	for (int i = 0; i < 3; i++) {
 		struct insp_stop_report report;
+		uint64_t calls;
 
+		calls = w->calls;
+		until(w->calls > calls + 10); /* they do run */
 		stop(target);
+		calls = w->calls;
+		assert_int_equal(status_kib(pid, "Threads:"), n);
+		usleep(10000);
+		assert_int_equal(w->calls, calls);
 		report = resume(target);
 		assert_int_equal(report.nthreads, n);
 		assert_int_equal(report.nunstoppable, 0);
 	}
 	insp_target_close(target);
 	end(pid);
+}
+
+static void stop__holds_5000_threads(void **state)
+{
+	(void)state;
+	hold_a_crowd(5000);
+}
+
+/* A look at all of so many takes longer than the tick that looks: it must not eat up the stop. */
+static void stop__holds_8000_threads(void **state)
+{
+	(void)state;
+	hold_a_crowd(8000);
 }
 
 static void stop__keeps_a_group_stop(void **state)
@@ -277,7 +298,63 @@ static void stop__keeps_a_group_stop(void **state)
 	kill(pid, SIGSTOP);
 	(void)resume(target);
 	until(state_of(pid) == 'T');
+	kill(pid, SIGCONT);
+	beats = w->beats[0];
+	until(w->beats[0] != beats);
+	/* of both the last one counts */
+	stop(target);
+	kill(pid, SIGSTOP);
+	kill(pid, SIGCONT);
+	(void)resume(target);
+	beats = w->beats[0];
+	until(w->beats[0] != beats);
 	insp_target_close(target);
+	end(pid);
+}
+
+/* Stopped before it was held, or meanwhile: so it stays when who holds it is killed. */
+static void stop__keeps_a_group_stop_when_we_die(void **state)
+{
+	pid_t pid = spawn(victim_threads, 8);
+	int status;
+
+	(void)state;
+	until(w->ready == 8);
+	for (int round = 0; round < 20; round++) {
+		const bool before = round & 1;
+		uint64_t beats;
+		pid_t inspector;
+
+		if (before) {
+			kill(pid, SIGSTOP);
+			assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+		}
+		atomic_store(&w->stop, 0);
+		inspector = inspector_start();
+		if (!inspector) {
+			stop(open_pid(pid));
+			atomic_store(&w->stop, 1);
+			for (;;)
+				pause();
+		}
+		until(w->stop);
+		if (!before)
+			kill(pid, SIGSTOP);
+		assert_true(WIFSIGNALED(inspector_end(inspector, pid)));
+		until(state_of(pid) == 'T');
+		beats = w->beats[0];
+		usleep(3000);
+		assert_int_equal(beats, w->beats[0]);
+		if (before) /* its parent is told once of each stop */
+			assert_int_equal(waitpid(pid, &status, WNOHANG | WUNTRACED), 0);
+		else
+			assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+		kill(pid, SIGCONT);
+		assert_int_equal(waitpid(pid, &status, WCONTINUED), pid);
+		assert_true(WIFCONTINUED(status));
+		until(w->beats[0] != beats);
+	}
+	assert_int_equal(waitpid(pid, &status, WNOHANG | WUNTRACED | WCONTINUED), 0);
 	end(pid);
 }
 
@@ -489,8 +566,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(stop__holds_one_thread),
 		cmocka_unit_test(stop__holds_50_threads),
 		cmocka_unit_test(stop__holds_500_threads),
+		cmocka_unit_test(stop__holds_5000_threads),
 		cmocka_unit_test(stop__holds_8000_threads),
 		cmocka_unit_test(stop__keeps_a_group_stop),
+		cmocka_unit_test(stop__keeps_a_group_stop_when_we_die),
 		cmocka_unit_test(stop__gives_way_to_sigkill),
 		cmocka_unit_test(stop__ends_when_the_time_is_over),
 		cmocka_unit_test(stop__works_without_a_main_thread),
