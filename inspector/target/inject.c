@@ -21,7 +21,8 @@
  * Where this is not safe, and so not done: in 32-bit code, while single-stepped, in a restartable
  * sequence (the kernel cannot tell that it was left), on a stack that we do not know the bounds of
  * (coroutines, signal stacks), with shadow stacks, under seccomp filters (they might kill the
- * process for a call it does not make), in a group stop, and when about to get a signal.
+ * process for a call it does not make), and when about to get a signal. Nor in a group stop, but for
+ * what undoes an earlier call: the kernel stops the thread again when it is let go.
  *
  * PTRACE_O_TRACESYSGOOD has to be on: without it, a death of ours between the two stops of a
  * system call leaves a SIGTRAP to the target. All signals are blocked meanwhile.
@@ -107,6 +108,7 @@ struct insp_inject {
 	struct insp_regions regions;
 	uint64_t syscall_addr;	 /* syscall; ret */
 	uint64_t sigreturn_addr; /* mov $15,%eax; syscall */
+	bool cleaning_up;	 /* calls are made in a group stop, too */
 	void (*on_step)(void *ctx);
 	void *step_ctx;
 	_Alignas(64) uint8_t xstate[XSTATE_MAX_BYTES];
@@ -137,6 +139,11 @@ void insp_inject_on_step(struct insp_inject *in, void (*fn)(void *ctx), void *ct
 {
 	in->on_step = fn;
 	in->step_ctx = ctx;
+}
+
+void insp_inject_clean_up(struct insp_inject *in)
+{
+	in->cleaning_up = true;
 }
 
 /* ---- finding the code */
@@ -497,7 +504,9 @@ static int run_call(struct job *j, struct insp_error *err)
 			return rc;
 		step(j->in);
 		if (at == TO_STOP) {
-			if (event == EVENT_STOP && (sig & 0x7f) == SIGTRAP)
+			/* The signal is not SIGTRAP where a SIGSTOP came in between. It stands all the
+			   same, and sent on it would leave the hold. */
+			if (event == EVENT_STOP)
 				return 0;
 			go_on(j, PTRACE_CONT, sig, event);
 		} else if (at == TO_ENTRY) {
@@ -612,7 +621,7 @@ static int inject(struct insp_inject *in, struct insp_tracer *t, bool clones, lo
 		if (tracee->phase != INSP_TRACEE_STOPPED || tracee->event != EVENT_STOP)
 			continue;
 		tries++;
-		if (tracee->sig != SIGTRAP) {
+		if (tracee->sig != SIGTRAP && !in->cleaning_up) {
 			why = "the process is stopped by a signal";
 			continue;
 		}
@@ -679,6 +688,7 @@ int insp_inject_until_done(struct insp_inject *in, struct insp_target *target, l
 	struct alone a = {.in = in, .number = number, .args = args};
 	int rc;
 
+	insp_inject_clean_up(in);
 	do {
 		struct insp_stop_report report = {0};
 

@@ -48,6 +48,12 @@ int insp_inject_child(struct insp_inject *inject, struct insp_tracer *tracer, in
 		      const uint64_t args[6], int64_t *ret_value, struct insp_error *err)
 	insp_must_check;
 
+/*
+ * From now on calls undo what earlier ones did, so they are also made where the process was stopped by a
+ * signal meanwhile. insp_inject_until_done says so itself.
+ */
+void insp_inject_clean_up(struct insp_inject *inject);
+
 /* For tests: called between any two steps of an injection. */
 void insp_inject_on_step(struct insp_inject *inject, void (*fn)(void *ctx), void *ctx);
 

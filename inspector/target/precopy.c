@@ -159,6 +159,7 @@ static int take_uffd(struct insp_tracer *t, void *ctx, struct insp_error *err)
 	if (p->uffd < 0)
 		rc = insp_fail_errno(err, INSP_E_UNSUPPORTED, errno,
 				     "taking over a descriptor of process %d", p->live->pid);
+	insp_inject_clean_up(p->inject);
 	const uint64_t shut[6] = {(uint64_t)take->fd};
 	int rc2 = insp_inject_call(p->inject, t, SYS_close, shut, &ignored, rc ? NULL : err);
 

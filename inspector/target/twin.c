@@ -157,9 +157,13 @@ static int fork_it(struct insp_tracer *t, void *ctx, struct insp_error *err)
 	}
 	if (rc)
 		return rc;
-	if (value < 0 || !child)
-		return insp_fail_errno(err, INSP_E_UNSUPPORTED, value < 0 ? (int)-value : 0,
-				       "fork of process %d", twin->live->pid);
+	if (value < 0 || !child) {
+		int code = value < 0 ? (int)-value : 0;
+
+		/* above: the kernel's own, that the call is to be made again after a signal */
+		return insp_fail_errno(err, INSP_E_UNSUPPORTED, code >= 512 ? EINTR : code, "fork of process %d",
+				       twin->live->pid);
+	}
 	rc = wait_born(t, child, err);
 	if (rc)
 		return rc;
@@ -312,6 +316,8 @@ void insp_twin_end(struct insp_twin *twin, uint64_t *ret_stopped_ns)
 	if (!twin)
 		return;
 	insp_target_close(twin->view);
+	if (twin->inject)
+		insp_inject_clean_up(twin->inject);
 	if (twin->tracer && twin->live->tracer == twin->tracer &&
 	    !insp_tracer_call(twin->tracer, kill_held, twin, NULL)) {
 		(void)!insp_tracer_call(twin->tracer, collect, twin, NULL);

@@ -4,6 +4,7 @@
  */
 #include "../unit/forked.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -108,6 +109,9 @@ static void stop__loses_no_signal(void **state)
 		stop(target);
 		(void)resume(target);
 	}
+	for (int i = 0; i < rounds_of(30, 500); i++) /* nor when it works for us */
+		take_picture(target, i & 1 ? INSP_CAPTURE_FORK : INSP_CAPTURE_PRECOPY);
+	assert_true(w->taken[INSP_CAPTURE_FORK] > 0);
 	insp_target_close(target);
 	for (int round = 0; round < rounds_of(100, 1000); round++) { /* and not when we die */
 		pid_t inspector = inspector_start();
@@ -139,15 +143,35 @@ static void *storm_link(void *arg)
 	return NULL;
 }
 
-static void victim_storm(int chains)
+static void *storm_end(void *arg)
+{
+	atomic_fetch_add(&w->exited, 1);
+	return arg;
+}
+
+/* Makes threads that end at once. */
+static void *storm_creator(void *arg)
+{
+	for (;;) {
+		pthread_t thread;
+
+		if (pthread_create(&thread, &storm_attr, storm_end, NULL))
+			usleep(100);
+		else
+			atomic_fetch_add(&w->created, 1);
+	}
+	return arg;
+}
+
+static void begin_storm(void *(*fn)(void *), int n)
 {
 	pthread_attr_init(&storm_attr);
 	pthread_attr_setstacksize(&storm_attr, 32 << 10);
 	pthread_attr_setdetachstate(&storm_attr, PTHREAD_CREATE_DETACHED);
-	for (int i = 0; i < chains; i++) {
+	for (int i = 0; i < n; i++) {
 		pthread_t thread;
 
-		if (pthread_create(&thread, &storm_attr, storm_link, NULL))
+		if (pthread_create(&thread, &storm_attr, fn, NULL))
 			_exit(3);
 	}
 	atomic_store(&w->ready, 1);
@@ -155,20 +179,50 @@ static void victim_storm(int chains)
 		pause();
 }
 
-static void stop__catches_every_thread_of_a_storm(void **state)
+static void victim_chains(int n)
 {
-	pid_t pid = spawn(victim_storm, 20);
-	struct insp_target *target;
+	begin_storm(storm_link, n);
+}
 
-	(void)state;
+static void victim_creators(int n)
+{
+	begin_storm(storm_creator, n);
+}
+
+/* How many tasks could still run in user mode: not held, and not on their way out. */
+static size_t loose_tasks(pid_t pid)
+{
+	char path[64];
+	struct dirent *d;
+	size_t n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	assert_non_null(dir);
+	while ((d = readdir(dir))) {
+		char state = d->d_name[0] == '.' ? 't' : state_of(atoi(d->d_name));
+
+		n += state && !strchr("tZX", state);
+	}
+	closedir(dir);
+	return n;
+}
+
+static void hold_storm(void (*victim)(int), int n)
+{
+	pid_t pid = spawn(victim, n);
+	struct insp_target *target;
+	uint64_t created = 0, exited;
+
 	until(w->ready);
 	target = open_pid(pid);
-	for (int i = 0; i < rounds_of(200, 1000); i++) {
-		uint64_t created, exited;
-
+	for (int i = 0; i < rounds_of(100, 1000); i++) {
+		until(w->created > created + 3); /* it rages on */
 		stop(target);
 		created = w->created;
 		exited = w->exited;
+		assert_int_equal(loose_tasks(pid), 0);
 		usleep(1000);
 		assert_int_equal(created, w->created);
 		assert_int_equal(exited, w->exited);
@@ -176,6 +230,18 @@ static void stop__catches_every_thread_of_a_storm(void **state)
 	}
 	insp_target_close(target);
 	end(pid);
+}
+
+static void stop__catches_every_thread_of_50_chains(void **state)
+{
+	(void)state;
+	hold_storm(victim_chains, 50);
+}
+
+static void stop__catches_every_thread_of_4_creators(void **state)
+{
+	(void)state;
+	hold_storm(victim_creators, 4);
 }
 
 static void *spin_exec(void *arg)
@@ -305,7 +371,8 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stop__survives_the_death_of_the_inspector),
 		cmocka_unit_test(stop__loses_no_signal),
-		cmocka_unit_test(stop__catches_every_thread_of_a_storm),
+		cmocka_unit_test(stop__catches_every_thread_of_50_chains),
+		cmocka_unit_test(stop__catches_every_thread_of_4_creators),
 		cmocka_unit_test(stop__survives_exec),
 		cmocka_unit_test(stop__keeps_the_exit_code),
 	};

@@ -153,6 +153,24 @@ struct insp_stop_report resume(struct insp_target *target)
 	return report;
 }
 
+void take_picture(struct insp_target *target, enum insp_capture_mode mode)
+{
+	static const char *const names[] = {"auto", "stop", "precopy", "fork", "live"};
+	const struct insp_take_options options = {
+		.needs = INSP_NEED_CHUNKS | INSP_NEED_STACKS,
+		.mode = mode,
+		.allow_inject = true,
+		.max_pause_ns = 20000000000,
+	};
+	struct insp_error err = {0};
+	struct insp_snapshot *snap;
+
+	must(!insp_snapshot_take(target, &options, &snap, NULL, &err), "snapshot", &err);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		w->taken[i] += !strcmp(names[i], snap->capture.mode);
+	insp_snapshot_destroy(snap);
+}
+
 struct insp_threads threads_of(struct insp_target *target, struct insp_pool *pool)
 {
 	struct insp_threads threads = {0};

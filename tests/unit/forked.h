@@ -20,6 +20,7 @@
 
 #include "base/fmt.h"
 #include "base/pool.h"
+#include "snapshot/take.h"
 #include "target/target.h"
 
 #define NMAX 512
@@ -29,6 +30,7 @@ struct witness {
 	_Atomic uint64_t eintr, calls;
 	_Atomic uint64_t signals, sent;
 	_Atomic uint64_t created, exited;
+	_Atomic uint64_t taken[5];	/* pictures, by the way that they were taken in the end */
 	_Atomic uint64_t wrong[8];	/* of what must never happen: each test says which is which */
 	_Atomic int ready;
 	_Atomic int stop;
@@ -73,6 +75,8 @@ struct insp_target *open_pid(pid_t pid);
 void stop_with(struct insp_target *target, const struct insp_stop_options *options);
 void stop(struct insp_target *target); /* with registers and 64 KiB of each stack */
 struct insp_stop_report resume(struct insp_target *target);
+/* A snapshot of heap and stacks, this way or by a stop; what does not work fails the test. */
+void take_picture(struct insp_target *target, enum insp_capture_mode mode);
 struct insp_threads threads_of(struct insp_target *target, struct insp_pool *pool);
 
 uint64_t status_kib(pid_t pid, const char *key); /* "VmRSS:" */
