@@ -35,6 +35,10 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "target/inject.h"
+#include "target/live.h"
+#include "target/tracer_inside.h"
+
 static int epoll_fd, timed[2], mute[2], full_timed[2], full_pipe[2], empty_pipe[2];
 static int timed_listener, listener, event_fd, timer_fd, unset_timer_fd, signal_fd, inotify_fd;
 static int semaphores, messages, locked_fd[2];
@@ -395,12 +399,74 @@ static void stop__lets_no_call_fail_when_the_time_is_over(void **state)
 	assert_true(cut > 10);
 }
 
+/* A call made for us, in a thread of which it is known in which call of its own it waits. */
+struct visit {
+	struct insp_inject *inject;
+	int tid;
+	int64_t value;
+};
+
+static int visit(struct insp_tracer *t, void *ctx, struct insp_error *err)
+{
+	const uint64_t args[6] = {0};
+	struct visit *v = ctx;
+	int events[N_CALLS + 2], rc;
+
+	assert_true(t->n <= N_CALLS + 2);
+	for (size_t i = 0; i < t->n; i++) { /* the others are not offered */
+		events[i] = t->tracees[i].event;
+		if (t->tracees[i].tid != v->tid)
+			t->tracees[i].event = 0;
+	}
+	rc = insp_inject_call(v->inject, t, SYS_getppid, args, &v->value, err);
+	for (size_t i = 0; i < t->n; i++)
+		t->tracees[i].event = events[i];
+	return rc;
+}
+
+static void inject__lets_no_call_fail(void **state)
+{
+	const size_t rounds = (size_t)rounds_of(5, 500);
+	pid_t pid = start_census();
+	struct insp_error err = {0};
+	struct insp_target *target;
+	struct visit v = {0};
+	size_t made = 0;
+
+	(void)state;
+	target = open_pid(pid);
+	if (insp_inject_create(target, &v.inject, &err))
+		fail_msg("%s", err.msg);
+	for (size_t i = 0; i < rounds * N_CALLS; i++) {
+		int rc;
+
+		v.tid = w->tids[i % N_CALLS];
+		stop(target);
+		rc = insp_tracer_call(insp_live_of(target)->tracer, visit, &v, &err);
+		(void)resume(target);
+		if (!rc) {
+			assert_int_equal(v.value, getpid());
+			made++;
+		} else {
+			assert_int_equal(rc, INSP_E_UNSUPPORTED);
+		}
+		usleep((unsigned)(i * 7919) % 2000);
+	}
+	insp_inject_destroy(v.inject);
+	for (int i = 0; i < rounds_of(10, 500); i++)
+		take_picture(target, i & 1 ? INSP_CAPTURE_FORK : INSP_CAPTURE_PRECOPY);
+	insp_target_close(target);
+	end_census(pid);
+	assert_true(made > rounds * N_CALLS * 9 / 10);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stop__lets_no_call_fail),
 		cmocka_unit_test(stop__lets_no_call_fail_when_we_die),
 		cmocka_unit_test(stop__lets_no_call_fail_when_the_time_is_over),
+		cmocka_unit_test(inject__lets_no_call_fail),
 	};
 
 	return run_forked_tests(tests, argc, argv);
