@@ -114,6 +114,15 @@ if root; then
 		check "$WHAT: not ours" [ "$RC" = 4 ]
 		check "$WHAT: one line" [ "$(wc -l <"$T/err")" = 1 ]
 		check "$WHAT: not ours: works on" alive
+		inside setpriv --reuid 65534 --regid 65534 --clear-groups -- plain
+		as_root=$MEMINSPECT
+		printf '#!/bin/sh\nexec setpriv --reuid 65534 --regid 65534 --clear-groups "%s" "$@"\n' "$as_root" >"$T/as-nobody"
+		chmod 755 "$T/as-nobody"
+		MEMINSPECT=$T/as-nobody
+		looks_right "$WHAT, who inspects its own"
+		mi "${long[@]}" --capture precopy --format json heap summary "$PID"
+		check "$WHAT, who inspects its own: precopy" json '.capture.mode == "precopy" or .capture.mode_reason != null'
+		MEMINSPECT=$as_root
 	fi
 else
 	skip "$WHAT" 'changing the user is for root'
@@ -222,9 +231,17 @@ WHAT='memory limit'
 victim odd plain 5000
 if enter /sys/fs/cgroup/memory && echo 16M >"$group/memory.limit_in_bytes"; then
 	trap 'leave; cleanup_' EXIT
-	mi "${long[@]}" --capture fork --format json heap summary "$PID"
-	check "$WHAT: no fork" json '.capture.mode == "stop" and (.capture.mode_reason | test("are left in its memory cgroup"))'
-	check "$WHAT: works on" alive
+	# What it had before it came here is not counted: so hardly anything is used, until it works.
+	check "$WHAT: works" alive
+	used=$(cat "$group/memory.usage_in_bytes")
+	for more in 1 60; do # MiB: the kernel would end the process within the fork, and soon after it
+		echo $((used + more * 1048576)) >"$group/memory.limit_in_bytes"
+		mi "${long[@]}" --capture fork --format json heap summary "$PID"
+		check "$WHAT: $more MiB left: no fork" \
+			json '.capture.mode == "stop" and (.capture.mode_reason | test("are left in its memory cgroup"))'
+		check "$WHAT: $more MiB left: works on" alive
+	done
+	check "$WHAT: nothing was killed" grep -q 'oom_kill 0' "$group/memory.oom_control"
 	leave
 else
 	leave

@@ -10,6 +10,18 @@ pause_told() { grep -qE '(stopped|stood still) for [0-9.]+ (ns|us|ms|s)' "$T/err
 lives() { kill -0 "$PID" 2>/dev/null && ! grep -qE '^State:[[:space:]]*[TtZX]' "/proc/$PID/status"; }
 untraced() { grep -qE '^TracerPid:[[:space:]]*0$' "/proc/$PID/status"; }
 
+# A copy of it sends no signal when it ends: its own children do.
+known_children()
+{
+	local child
+	for child in $(cat /proc/"$PID"/task/*/children); do
+		awk '{sub(/.*\) /, ""); exit $36 == 0}' "/proc/$child/stat" || return 1 # exit_signal, field 38
+	done
+}
+precopy=$("$MEMINSPECT" doctor --format json |
+	jq -r '[.machine[] | select(.key | test("precopy|copy_before")) | .verdict][0] // "no"')
+[ "$precopy" = yes ] || skip 'precopy' 'this kernel cannot'
+
 # inspect NAME: every command on PID; walks count only where a heap is expected
 inspect()
 {
@@ -31,9 +43,20 @@ inspect()
 	mi maps --format json "$PID"
 	check "$name: maps" [ "$RC" = 0 ]
 	check "$name: maps is JSON" json .
-	mi heap verify --format json "$PID"
-	check "$name: heap verify" [ "$RC" = 0 ]
-	check "$name: no corruption is seen" json '.verify.corruptions == 0'
+	if [ "$expect" = glibc ]; then
+		mi heap verify --format json "$PID"
+		check "$name: heap verify" [ "$RC" = 0 ]
+		check "$name: no corruption is seen" json '.verify.corruptions == 0'
+	fi
+	for mode in fork precopy live; do
+		[ $mode != precopy ] || [ "$precopy" = yes ] || continue
+		mi --allow-inject --max-pause 30s --capture $mode --format json heap summary "$PID"
+		check "$name: $mode" [ "$RC" = 0 ]
+		# Where all stand on stacks of goroutines, nobody is asked to make a call.
+		[ "$expect" != glibc ] && grep -q 'not possible: .*on a stack of unknown kind' <<<"$ERR" ||
+			check "$name: $mode is how it was done" json ".capture.mode == \"$mode\""
+	done
+	check "$name: it has no child that it does not know" known_children
 	check "$name: it runs" lives
 	check "$name: nobody traces it" untraced
 }
@@ -74,7 +97,7 @@ prompted()
 	shift 3
 	dialog "$@"
 	if answers "$question" "$pattern"; then
-		inspect "$name"
+		inspect "$name" "${EXPECT:-glibc}"
 		check "$name: it works on" answers "$question" "$pattern"
 	else
 		check "$name: started" false
@@ -156,16 +179,67 @@ mi threads --format json "$PID"
 check '200 threads: each is there' json '[.. | objects | select(has("tid")) | .tid] | unique | length >= 201'
 check '200 threads: it works on' alive
 
+# A heap of huge pages
+if grep -q 'never\]' /sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null; then
+	skip 'huge pages' 'they are off here'
+else
+	export GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+	victim odd plain
+	unset GLIBC_TUNABLES
+	huge() { awk '/^AnonHugePages/ {n += $2} END {exit n < 4096}' "/proc/$PID/smaps"; }
+	if huge; then
+		inspect 'huge pages'
+		check 'huge pages: it works on' alive
+	else
+		skip 'huge pages' 'malloc did not get any'
+	fi
+fi
+
 # Runtimes with threads' heaps beside their own mappings; used where they are installed.
 if command -v node >/dev/null; then
-	spawn node -e 'setInterval(() => {}, 1000)'
-	if until_true grep -q 'futex\|do_epoll_wait' "/proc/$PID/wchan"; then
-		inspect node
-	else
-		check "node: it starts" false
-	fi
+	prompted node 'let d = Array.from({length: 20000}, (_, i) => "value" + i); console.log("n=" + d.length)' 'n=20000' \
+		node -e 'require("readline").createInterface({input: process.stdin}).on("line", l => eval(l))'
 else
 	skip node "node is not installed"
+fi
+if command -v java >/dev/null && command -v javac >/dev/null; then
+	cat >"$T/Echo.java" <<-'EOF2'
+		public class Echo {
+			public static void main(String[] a) throws Exception {
+				var in = new java.io.BufferedReader(new java.io.InputStreamReader(System.in));
+				for (String l; (l = in.readLine()) != null;) {
+					var m = new java.util.HashMap<Integer, String>();
+					for (int i = 0; i < 20000; i++) m.put(i, l + i);
+					System.out.println("n=" + m.size());
+				}
+			}
+		}
+	EOF2
+	javac -d "$T" "$T/Echo.java" && prompted java 'value' 'n=20000' java -cp "$T" Echo
+else
+	skip java "java is not installed"
+fi
+if command -v go >/dev/null; then
+	cat >"$T/echo.go" <<-'EOF2'
+		package main
+
+		import ("bufio"; "fmt"; "os")
+
+		func main() {
+			for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+				m := map[int]string{}
+				for i := 0; i < 20000; i++ { m[i] = fmt.Sprint(in.Text(), i) }
+				fmt.Printf("n=%d\n", len(m))
+			}
+		}
+	EOF2
+	if GOCACHE=$T/go-cache GOPATH=$T/go go build -o "$T/echo" "$T/echo.go"; then
+		EXPECT=go prompted go 'value' 'n=20000' "$T/echo"
+	else
+		skip go "the program could not be built"
+	fi
+else
+	skip go "go is not installed"
 fi
 
 finish

@@ -326,11 +326,6 @@ static void end_census(pid_t pid)
 	end(pid);
 }
 
-static int rounds_of(int few, int lots)
-{
-	return getenv("MEMINSPECT_STRESS") ? lots : few;
-}
-
 static void stop__lets_no_call_fail(void **state)
 {
 	const int rounds = rounds_of(100, 500);

@@ -18,11 +18,6 @@
 #include "target/live.h"
 #include "target/tracer.h"
 
-static int rounds_of(int few, int many)
-{
-	return getenv("MEMINSPECT_STRESS") ? many : few;
-}
-
 /* ---- restartable sequences */
 
 static struct {

@@ -413,7 +413,7 @@ static void inject__heals_the_target_when_we_die(void **state)
 
 	(void)state;
 	until(w->ready == N_THREADS);
-	assert_true(die_at_every_step(inject_and_die, pid, getenv("MEMINSPECT_STRESS") ? 45 : 5) > 12);
+	assert_true(die_at_every_step(inject_and_die, pid, rounds_of(5, 45)) > 12);
 	end(pid);
 }
 
@@ -579,7 +579,7 @@ static void twin__heals_the_target_when_we_die(void **state)
 
 	(void)state;
 	until(w->ready == N_THREADS);
-	assert_true(die_at_every_step(twin_and_die, pid, getenv("MEMINSPECT_STRESS") ? 45 : 2) > 25);
+	assert_true(die_at_every_step(twin_and_die, pid, rounds_of(2, 45)) > 25);
 	end(pid);
 }
 
@@ -737,7 +737,7 @@ static void precopy__survives_the_death_of_the_inspector(void **state)
 	}
 	pid = spawn(victim_churns, 0);
 	until(w->ready);
-	for (int round = 0; round < (getenv("MEMINSPECT_STRESS") ? 1000 : 30); round++) {
+	for (int round = 0; round < rounds_of(30, 1000); round++) {
 		pid_t inspector = inspector_start();
 		uint64_t beats;
 

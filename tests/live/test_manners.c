@@ -16,12 +16,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-/* The long form of `make stress`, or the short one. */
-static int rounds_of(int few, int many)
-{
-	return getenv("MEMINSPECT_STRESS") ? many : few;
-}
-
 /* ---- deaths of the inspector */
 
 static void inspect_for_ever(pid_t pid)

@@ -62,4 +62,13 @@ done
 check "nothing came back into memory" [ "$(status_of "$PID")" = "$before" ]
 kill -CONT "$PID"
 check "lives" alive
+
+MEMINSPECT_SWAP=1 "$BUILD/tests/live/test_footprint" >"$T/out" 2>&1
+RC=$? OUT=$(cat "$T/out") ERR=''
+check "the kernel's books, with swap, before and after each way to capture" [ "$RC" = 0 ]
+if ! grep -q 'SKIPPED.*precopy__leaves' <<<"$OUT"; then
+	check "precopy was among them" grep -q 'OK.*precopy__leaves' <<<"$OUT"
+else
+	skip 'precopy' "$(grep -m 1 'userfaultfd' <<<"$OUT")"
+fi
 finish

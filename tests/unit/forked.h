@@ -48,6 +48,9 @@ extern struct witness *w;
 			  cmocka_run_group_tests(tests, NULL, NULL)))
 int forked_init(void);
 
+/* How often: the long form of `make stress`, or the short one. */
+int rounds_of(int few, int many);
+
 /* A new process that runs victim(arg), with a fresh witness; dies with the test. */
 pid_t spawn(void (*victim)(int), int arg);
 /* SIGKILLs and collects it. */
