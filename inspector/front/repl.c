@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Ctrl-C: the handler only sets the interrupt flag. While a command runs, its loops see it. At
- * the prompt the wait for a key is broken off, and the line ends, empty. Ctrl-D and a signal to end leave the loop, so that the target is always let go in
- * order.
+ * the prompt the wait for a key is broken off, and the line is dropped. Ctrl-D and a signal to end
+ * leave the loop, so that the target is always let go in order.
  */
 #include "front/repl.h"
 
@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <readline/history.h>
@@ -32,13 +33,19 @@
 
 /* The line editor's hooks have no argument of ours. */
 static struct insp_session *editing;
-static volatile sig_atomic_t ending;
+static volatile sig_atomic_t ending, continued;
 
 static void on_signal(int sig)
 {
 	if (sig != SIGINT)
 		ending = 1;
 	insp_interrupt();
+}
+
+static void on_continue(int sig)
+{
+	(void)sig;
+	continued = 1;
 }
 
 static void install_signals(void)
@@ -49,40 +56,75 @@ static void install_signals(void)
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGHUP, &sa, NULL);
+	sa.sa_handler = on_continue;
+	sa.sa_flags = SA_RESTART;
+	(void)sigaction(SIGCONT, &sa, NULL);
 }
 
 /*
- * One key. An interrupt clears the line and ends it, as if Enter was pressed. Signals are let in
- * only while we wait, so none can slip between the look at the flag and the wait.
+ * As readline wants the terminal, but for one thing: to read when no key is there is to read
+ * nothing, instead of to wait.
+ */
+static void prepare_terminal(int meta)
+{
+	struct termios modes;
+
+	rl_prep_terminal(meta);
+	if (tcgetattr(STDIN_FILENO, &modes) == 0) {
+		modes.c_cc[VMIN] = 0;
+		modes.c_cc[VTIME] = 0;
+		(void)tcsetattr(STDIN_FILENO, TCSANOW, &modes);
+	}
+}
+
+/* After Ctrl-Z and fg: the shell had the terminal meanwhile, and wrote on it. */
+static void take_terminal_back(void)
+{
+	continued = 0;
+	rl_cleanup_after_signal();
+	rl_reset_after_signal();
+	rl_forced_update_display();
+}
+
+/*
+ * One key. Signals are let in only while we wait, so none can slip between the look at the flag and
+ * the wait. Ctrl-C makes the terminal forget its keys: one that poll saw may be gone at the read,
+ * which must come back then, to let the signal in.
+ *
+ * An interrupt is an error of reading where a command is read, which ends the line. Anywhere else
+ * (in a question, a search, the middle of a key) it is the end of file: that aborts, and readline
+ * asks again for a command.
  */
 static int get_key(FILE *in)
 {
 	struct pollfd pfd = {.fd = fileno(in), .events = POLLIN};
 	sigset_t ours, before;
 	unsigned char c;
-	int got = 0;
+	ssize_t got = 0;
 
 	sigemptyset(&ours);
 	sigaddset(&ours, SIGINT);
 	sigaddset(&ours, SIGTERM);
 	sigaddset(&ours, SIGHUP);
+	sigaddset(&ours, SIGCONT);
 	(void)pthread_sigmask(SIG_BLOCK, &ours, &before);
 	while (!insp_interrupted()) {
 		/* EINTR: a signal of ours, or one of readline's own (the window's size changed). */
 		if (ppoll(&pfd, 1, NULL, &before) < 0) {
 			if (errno != EINTR)
 				break;
+			if (continued)
+				take_terminal_back();
 			continue;
 		}
-		got = (int)read(pfd.fd, &c, 1);
-		if (got >= 0 || (errno != EINTR && errno != EAGAIN))
+		got = read(pfd.fd, &c, 1);
+		if (got > 0 || (got == 0 && (pfd.revents & POLLHUP)) ||
+		    (got < 0 && errno != EINTR && errno != EAGAIN))
 			break;
 	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (insp_interrupted()) {
-		rl_replace_line("", 0);
-		return '\r';
-	}
+	if (insp_interrupted())
+		return RL_ISSTATE(RL_STATE_READCMD) ? READERR : EOF;
 	return got == 1 ? c : EOF;
 }
 
@@ -147,6 +189,7 @@ static void editor_begin(struct insp_session *session)
 	rl_readline_name = "meminspect";
 	rl_catch_signals = 0;
 	rl_getc_function = get_key;
+	rl_prep_term_function = prepare_terminal;
 	rl_attempted_completion_function = on_tab;
 	rl_completer_word_break_characters = (char *)" \t\n\"'|>";
 	rl_sort_completion_matches = 0;
@@ -169,7 +212,7 @@ static void prompt_of(const struct insp_session *s, struct insp_str *ret)
 		      held ? " HELD" : !s->target ? " saved" : "");
 }
 
-/* A line with the history told; NULL at the end. The caller frees it. */
+/* A line with the history told; NULL at the end, or interrupted. The caller frees it. */
 static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 {
 	char *line;
@@ -181,8 +224,6 @@ static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 		fputc('\n', stderr);
 		return NULL;
 	}
-	if (insp_interrupted())
-		return line;
 	/* TAB leaves a space behind what it completes. */
 	for (n = strlen(line); n && line[n - 1] == ' ';)
 		line[--n] = '\0';
@@ -296,12 +337,10 @@ int insp_repl_run(struct insp_session *session, struct insp_error *err)
 
 		insp_interrupt_clear();
 		line = prompt ? edit_line(session, &text) : script_line();
+		if (!line && insp_interrupted() && prompt)
+			continue;
 		if (!line)
 			break;
-		if (insp_interrupted() && prompt) {
-			free(line);
-			continue;
-		}
 		rc = run_line(session, line, &own);
 		insp_progress_restart();
 		free(line);
