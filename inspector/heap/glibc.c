@@ -30,28 +30,42 @@ static uint64_t present(const struct insp_heap_env *env, uint64_t start, uint64_
 	return bytes;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
 /*
  * Roughly what collect will read: the mappings that hold chunks, as far as they are in memory. A
  * thread arena's heap starts a mapping or follows another heap in one.
  */
 static uint64_t resident(const struct insp_glibc *g, const struct insp_heap_env *env)
 {
-	uint64_t bytes = 0, system = 0;
+	uint64_t bytes = 0, system = 0, *tops = calloc(g->arenas.n + 1, sizeof(*tops));
+	size_t ntops = 0, k = 0;
 
-	insp_vec_each(&g->arenas, a)
-		if (__builtin_add_overflow(system, a->system_mem, &system))
+	insp_vec_each(&g->arenas, a) {
+		if (!tops || __builtin_add_overflow(system, a->system_mem, &system)) {
+			free(tops);
 			return 0;
-	for (size_t i = 0; i < env->regions->n; i++) {
+		}
+		tops[ntops++] = a->top;
+	}
+	if (ntops)
+		qsort(tops, ntops, sizeof(*tops), by_address);
+	for (size_t i = 0; i < env->regions->n; i++) { /* in the order of their addresses, too */
 		const struct insp_region *r = &env->regions->items[i];
-		bool heap = (r->flags & INSP_REGION_BRK) || !(r->start & (g->heap_max - 1));
 
+		while (k < ntops && tops[k] < r->start)
+			k++;
 		if (!insp_region_anonymous(r) || !(r->prot & INSP_PROT_WRITE))
 			continue;
-		for (size_t k = 0; k < g->arenas.n && !heap; k++)
-			heap = g->arenas.items[k].top >= r->start && g->arenas.items[k].top < r->end;
-		if (heap)
+		if (r->flags & INSP_REGION_BRK || !(r->start & (g->heap_max - 1)) || (k < ntops && tops[k] < r->end))
 			bytes += present(env, r->start, r->end);
 	}
+	free(tops);
 	return bytes < system ? bytes : system;
 }
 

@@ -108,16 +108,23 @@ static int par_read(struct insp_glibc *g, struct insp_space *space)
 	return 0;
 }
 
-static bool heap_read(const struct insp_glibc *g, struct insp_space *space, uint64_t addr,
-		      uint64_t arena, struct heap_info *ret)
+/* Of any arena. */
+static bool heap_look(const struct insp_glibc *g, struct insp_space *space, uint64_t addr,
+		      struct heap_info *ret)
 {
 	uint64_t words[3];
 
 	if (!addr || addr & (g->heap_max - 1) || insp_space_read(space, addr, words, sizeof(words)))
 		return false;
 	*ret = (struct heap_info){addr, words[0], words[1], words[2]};
-	return ret->ar_ptr == arena && ret->size >= g->heap_info_size + GLIBC_MIN_SIZE &&
+	return ret->ar_ptr && ret->size >= g->heap_info_size + GLIBC_MIN_SIZE &&
 	       ret->size <= g->heap_max && !(ret->size & (GLIBC_PAGE - 1));
+}
+
+static bool heap_read(const struct insp_glibc *g, struct insp_space *space, uint64_t addr,
+		      uint64_t arena, struct heap_info *ret)
+{
+	return heap_look(g, space, addr, ret) && ret->ar_ptr == arena;
 }
 
 static void walk_heap(struct insp_glibc *g, const struct insp_heap_env *env,
@@ -142,32 +149,77 @@ static void walk_heap(struct insp_glibc *g, const struct insp_heap_env *env,
 	result->arenas->items[a->index].nheaps++;
 }
 
-/* Heaps that the chain over prev did not reach: any aligned address may start one. */
-static void find_lost_heaps(struct insp_glibc *g, const struct insp_heap_env *env,
-			    struct insp_heap_result *result, uint32_t arena)
-{
-	const struct insp_glibc_arena *a = &g->arenas.items[arena];
-	uint64_t unused;
-	struct heap_info h;
+/* All that look like heaps, by arena and address: any aligned address may start one. */
+struct heap_list {
+	INSP_VEC(struct heap_info) heaps;
+	bool listed;
+};
 
+static int by_arena(const void *a, const void *b)
+{
+	const struct heap_info *x = a, *y = b;
+
+	if (x->ar_ptr != y->ar_ptr)
+		return x->ar_ptr < y->ar_ptr ? -1 : 1;
+	return x->addr < y->addr ? -1 : x->addr > y->addr;
+}
+
+static void list_heaps(const struct insp_glibc *g, const struct insp_heap_env *env,
+		       struct heap_list *list)
+{
+	list->listed = true;
 	for (size_t i = 0; i < env->regions->n; i++) {
 		const struct insp_region *r = &env->regions->items[i];
 		uint64_t at = (r->start + g->heap_max - 1) & ~(g->heap_max - 1);
 
 		if (!insp_region_anonymous(r) || !(r->prot & INSP_PROT_WRITE))
 			continue;
-		for (; at < r->end; at += g->heap_max)
-			if (heap_read(g, env->space, at, a->addr, &h) &&
-			    !insp_glibc_claimed(result->chunks, h.addr, h.addr + h.size, &unused))
-				walk_heap(g, env, result, arena, &h);
+		for (; at < r->end; at += g->heap_max) {
+			struct heap_info h, *item;
+
+			if (!heap_look(g, env->space, at, &h))
+				continue;
+			item = insp_vec_push(&list->heaps);
+			if (item)
+				*item = h;
+		}
+	}
+	if (list->heaps.n)
+		qsort(list->heaps.items, list->heaps.n, sizeof(*list->heaps.items), by_arena);
+}
+
+/* Those of one arena that the chain over prev did not reach. Some thousands of arenas may all miss some. */
+static void find_lost_heaps(struct insp_glibc *g, const struct insp_heap_env *env,
+			    struct insp_heap_result *result, uint32_t arena, struct heap_list *list)
+{
+	const uint64_t addr = g->arenas.items[arena].addr;
+	size_t lo = 0, hi;
+	uint64_t unused;
+
+	if (!list->listed)
+		list_heaps(g, env, list);
+	for (hi = list->heaps.n; lo < hi;) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (list->heaps.items[mid].ar_ptr < addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < list->heaps.n && list->heaps.items[lo].ar_ptr == addr; lo++) {
+		const struct heap_info *h = &list->heaps.items[lo];
+
+		if (!insp_glibc_claimed(result->chunks, h->addr, h->addr + h->size, &unused))
+			walk_heap(g, env, result, arena, h);
 	}
 }
 
 static void walk_thread_arena(struct insp_glibc *g, const struct insp_heap_env *env,
-			      struct insp_heap_result *result, uint32_t arena)
+			      struct insp_heap_result *result, uint32_t arena, struct heap_list *list)
 {
 	const struct insp_glibc_arena *a = &g->arenas.items[arena];
-	uint64_t addr = a->top & ~(g->heap_max - 1), unused;
+	uint64_t addr = a->top & ~(g->heap_max - 1), walked = 0, unused;
+	const size_t first = g->segments.n;
 	struct heap_info h;
 	unsigned n;
 
@@ -188,8 +240,10 @@ static void walk_thread_arena(struct insp_glibc *g, const struct insp_heap_env *
 		}
 		walk_heap(g, env, result, arena, &h);
 	}
-	if (insp_glibc_walked_bytes(g, arena) < a->system_mem)
-		find_lost_heaps(g, env, result, arena);
+	for (size_t i = first; i < g->segments.n; i++)
+		walked += g->segments.items[i].end - g->segments.items[i].start;
+	if (walked < a->system_mem)
+		find_lost_heaps(g, env, result, arena, list);
 }
 
 /* The last chunk of a walked segment becomes top when the arena's own pointer is wrong. */
@@ -309,6 +363,7 @@ int insp_glibc_collect(struct insp_glibc *g, const struct insp_heap_env *env, ui
 		       struct insp_heap_result *result, struct insp_error *err)
 {
 	bool knew_heaps = g->arenas.n > 1;
+	struct heap_list list = {0};
 	int rc;
 
 	(void)par_read(g, env->space); /* what probe saw stays otherwise */
@@ -328,8 +383,9 @@ int insp_glibc_collect(struct insp_glibc *g, const struct insp_heap_env *env, ui
 		if (g->arenas.items[i].main)
 			walk_main_arena(g, env, result, i);
 		else
-			walk_thread_arena(g, env, result, i);
+			walk_thread_arena(g, env, result, i, &list);
 	}
+	insp_vec_free(&list.heaps);
 	insp_glibc_mappings_walk(g, env, result, allocator);
 	return 0;
 }

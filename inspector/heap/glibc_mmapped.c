@@ -72,6 +72,30 @@ static bool claim_add(struct search *s, uint64_t start, uint64_t end)
 	return true;
 }
 
+static int claim_compare(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* All at once: some thousands of heaps come in any order. */
+static bool claim_spans(struct search *s, const struct insp_chunks *chunks)
+{
+	for (size_t i = 0; i < chunks->nspans; i++) {
+		struct claim *c = insp_vec_push(&s->claims);
+
+		if (!c) {
+			insp_vec_free(&s->claims);
+			return false;
+		}
+		*c = (struct claim){chunks->spans[i].start, chunks->spans[i].end};
+	}
+	if (s->claims.n)
+		qsort(s->claims.items, s->claims.n, sizeof(*s->claims.items), claim_compare);
+	return true;
+}
+
 static bool want_main(const struct search *s)
 {
 	return s->main < s->g->arenas.n &&
@@ -422,12 +446,8 @@ void insp_glibc_mappings_walk(struct insp_glibc *g, const struct insp_heap_env *
 	uint64_t end = 0;
 
 	g->mmapped.n = 0;
-	for (size_t i = 0; i < result->chunks->nspans; i++) {
-		const struct insp_span *span = &result->chunks->spans[i];
-
-		if (!claim_add(&s, span->start, span->end))
-			return;
-	}
+	if (!claim_spans(&s, result->chunks))
+		return;
 	for (uint32_t i = 0; i < g->arenas.n; i++)
 		if (g->arenas.items[i].main) {
 			s.main = i;

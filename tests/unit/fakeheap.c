@@ -128,6 +128,27 @@ struct fakeheap *fakeheap_create(enum fakeheap_version version)
 	return h;
 }
 
+uint64_t fakeheap_add_arena(struct fakeheap *h, const uint64_t *heaps, size_t nheaps, bool torn)
+{
+	const uint32_t rw = INSP_PROT_READ | INSP_PROT_WRITE;
+	const uint64_t arena = heaps[0] + HEAP_INFO, first = (arena + h->tail + 56 + 15) & ~UINT64_C(15);
+	uint64_t top = first;
+
+	for (size_t i = 0; i < nheaps; i++) {
+		(void)fake_region(h->fake, heaps[i], FAKEHEAP_BYTES, rw, "");
+		put(h, heaps[i], arena);
+		put(h, heaps[i] + 8, i && !torn ? heaps[i - 1] : 0);
+		put(h, heaps[i] + 16, FAKEHEAP_BYTES);
+		put(h, heaps[i] + 24, FAKEHEAP_BYTES);
+		if (i)
+			top = heaps[i] + HEAP_INFO;
+		put(h, top + 8, (heaps[i] + FAKEHEAP_BYTES - top) | P | (i + 1 < nheaps ? 4 : 0));
+	}
+	init_arena(h, arena, get(h, h->main_arena + h->tail + 16), top, nheaps * FAKEHEAP_BYTES);
+	put(h, h->main_arena + h->tail + 16, arena);
+	return arena;
+}
+
 void fakeheap_destroy(struct fakeheap *h)
 {
 	insp_chunks_destroy(h->walked.chunks);

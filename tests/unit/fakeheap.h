@@ -52,6 +52,9 @@ struct fakeheap {
 struct fakeheap *fakeheap_create(enum fakeheap_version version);
 void fakeheap_destroy(struct fakeheap *h);
 
+/* One arena more, of FAKEHEAP_BYTES at each of these; torn: none leads from its last heap to the others. */
+uint64_t fakeheap_add_arena(struct fakeheap *h, const uint64_t *heaps, size_t nheaps, bool torn);
+
 /* From the main arena's top; the address of the memory. */
 uint64_t fakeheap_malloc(struct fakeheap *h, uint64_t bytes);
 /* From the second arena's. */

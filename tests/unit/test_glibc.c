@@ -459,6 +459,54 @@ static void glibc__heap_info_that_leads_in_circles(void **state)
 	fakeheap_destroy(h);
 }
 
+#define N_ARENAS 40
+#define N_HEAPS	 3
+
+/* Their heaps lie mixed, in no order. */
+static const struct walked *walk_many(struct fakeheap *h, bool torn)
+{
+	for (uint64_t k = 0; k < N_ARENAS; k++) {
+		uint64_t heaps[N_HEAPS];
+
+		for (uint64_t i = 0; i < N_HEAPS; i++)
+			heaps[i] = UINT64_C(0x7f0000000000) + ((k * 7 + i * 11) % N_ARENAS * N_HEAPS + i) * 0x4000000;
+		(void)fakeheap_add_arena(h, heaps, N_HEAPS, torn);
+	}
+	return fakeheap_walk(h);
+}
+
+/* Whose chain is torn: its heaps are found where they lie, and each one is given to its own arena. */
+static void glibc__lost_heaps_of_many_arenas(void **state)
+{
+	struct fakeheap *whole = fakeheap_create(FAKEHEAP_2_36), *torn = fakeheap_create(FAKEHEAP_2_36);
+	const struct walked *a = walk_many(whole, false), *b = walk_many(torn, true);
+	struct insp_chunk_iter it, it2;
+	struct insp_chunk c, c2;
+
+	(void)state;
+	check_no_findings(a);
+	check_tiling(a);
+	check_tiling(b);
+	assert_int_equal(a->arenas.n, N_ARENAS + 2);
+	assert_int_equal(b->arenas.n, a->arenas.n);
+	for (size_t i = 0; i < a->arenas.n; i++) {
+		assert_int_equal(a->arenas.items[i].spans_bytes, (i > 0 && i <= N_ARENAS ? N_HEAPS : 1) * FAKEHEAP_BYTES);
+		assert_int_equal(b->arenas.items[i].spans_bytes, a->arenas.items[i].spans_bytes);
+		assert_int_equal(b->arenas.items[i].nheaps, a->arenas.items[i].nheaps);
+	}
+	assert_int_equal(b->chunks->n, a->chunks->n);
+	insp_chunk_iter_init(&it2, b->chunks);
+	insp_chunks_each(a->chunks, it, c) {
+		assert_true(insp_chunk_iter_next(&it2, &c2));
+		assert_int_equal(c2.addr, c.addr);
+		assert_int_equal(c2.size, c.size);
+		assert_int_equal(c2.state, c.state);
+		assert_int_equal(c2.arena, c.arena);
+	}
+	fakeheap_destroy(whole);
+	fakeheap_destroy(torn);
+}
+
 static void glibc__torn_ring_of_arenas(void **state)
 {
 	struct fakeheap *h = fakeheap_create(FAKEHEAP_2_36);
@@ -591,6 +639,7 @@ int main(void)
 		cmocka_unit_test(glibc__prev_size_that_does_not_match),
 		cmocka_unit_test(glibc__tcache_loops_and_counts),
 		cmocka_unit_test(glibc__heap_info_that_leads_in_circles),
+		cmocka_unit_test(glibc__lost_heaps_of_many_arenas),
 		cmocka_unit_test(glibc__torn_ring_of_arenas),
 		cmocka_unit_test(glibc__on_block_sees_every_present_byte_once),
 		cmocka_unit_test(glibc__bins_by_size),
