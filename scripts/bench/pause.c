@@ -3,12 +3,16 @@
  * pause: for how long a target stands still, by what we report and by what it saw itself.
  *
  *     pause RUNS [alone] SECTION...     wait10 wait500 wait5000 spin500 heap big
+ *                                       spin500:eu-stack spin500:gdb spin500:gcore
  *
  * Forks its victims: N threads that wait or spin, 20 calls deep; a heap of 10 M chunks (heap, 1.4 GB)
  * or of 8 GiB (big) in pages of 4 KiB, 10,000 of which are written each second. In each, a heartbeat
  * thread notes the longest time that it did not run. The same processes are shown to gdb, gcore and
  * eu-stack, where installed (alone: not). Prints rows of a table in Markdown: medians, minimum and maximum in ms;
  * what the limits of the pause are, and whether they hold.
+ *
+ * Among threads that compute, the other tools take long: each has a process of its own there, as many runs
+ * as fit into two and a half minutes, and is cut when one run takes longer than that.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -35,6 +39,7 @@
 #define N_CHUNKS   10000000u
 #define BIG_CHUNKS (8u << 18) /* of 4 KiB: 8 GiB */
 #define MAX_RUNS   1000
+#define CUT_SECONDS 150 /* of a tool among threads that compute */
 
 struct shared {
 	_Atomic uint64_t gap_ns; /* the longest since it was set to 0 */
@@ -51,7 +56,7 @@ struct series {
 
 static struct shared *s;
 static char *buffer;
-static bool peers = true;
+static bool peers = true, cut;
 
 /* ---- the victims */
 
@@ -291,11 +296,14 @@ static bool once_bare_fork(struct insp_target *target, uint64_t *pause_ns)
 
 static bool run_tool(const char *format, struct insp_target *target)
 {
-	char command[512];
-	int status;
+	char command[512] = "";
+	int status, len = 0;
 
-	snprintf(command, sizeof(command), format, target->pid);
+	if (spins)
+		len = snprintf(command, sizeof(command), "exec timeout -k 1 %d ", CUT_SECONDS);
+	snprintf(command + len, sizeof(command) - (size_t)len, format, target->pid);
 	status = system(command);
+	cut = spins && WIFEXITED(status) && (WEXITSTATUS(status) == 124 || WEXITSTATUS(status) == 137);
 	/* 127: not installed. eu-stack ends with 1 when one frame of thousands has no name. */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 127;
 }
@@ -373,7 +381,10 @@ static void row(const char *where, const struct kind *kind, const double *median
 	print_series(pause);
 	print_series(seen);
 	print_series(took);
-	printf(" %zu |", pause->n);
+	if (cut)
+		printf(" cut after %d s |", CUT_SECONDS);
+	else
+		printf(" %zu |", pause->n);
 	if (base > 0)
 		printf(" %.2f x, at most %.1f x: %s |\n", m / base, kind->limit_times,
 		       m <= base * kind->limit_times ? "yes" : "NO");
@@ -406,6 +417,7 @@ static void bench(pid_t pid, const char *where, const struct kind *kinds, size_t
 
 	for (size_t k = 0; k < n; k++) {
 		struct series pause = {.n = 0}, took = {.n = 0}, seen = {.n = 0};
+		const uint64_t start_ns = insp_now_ns();
 
 		if (kinds[k].peer && !peers)
 			continue;
@@ -421,8 +433,10 @@ static void bench(pid_t pid, const char *where, const struct kind *kinds, size_t
 			usleep(5000); /* the heartbeat has seen the end of it */
 			add(&pause, pause_ns);
 			add(&seen, s->gap_ns);
+			if (kinds[k].peer && spins && insp_now_ns() - start_ns > CUT_SECONDS * UINT64_C(1000000000))
+				break;
 		}
-		if (pause.n < (size_t)runs) {
+		if (pause.n < (size_t)runs && !(kinds[k].peer && spins && pause.n)) {
 			printf("| %s | %s | not possible here | | | | |\n", where, kinds[k].what);
 			continue;
 		}
@@ -433,7 +447,8 @@ static void bench(pid_t pid, const char *where, const struct kind *kinds, size_t
 	end(pid);
 }
 
-static void bench_threads(int n, bool spin, double limit_ms, int runs)
+/* peer: NULL, or the first letters of the only tool to be tried. */
+static void bench_threads(int n, bool spin, const char *peer, double limit_ms, int runs)
 {
 	const struct kind kinds[] = {
 		{"meminspect `threads`", once_threads, false, limit_ms, 0, 0},
@@ -441,17 +456,24 @@ static void bench_threads(int n, bool spin, double limit_ms, int runs)
 		{"gdb -batch, thread apply all bt", once_gdb, true, 0, 0, 0},
 		{"gcore", once_gcore, true, 0, 0, 0},
 	};
+	size_t first = 0, nkinds = sizeof(kinds) / sizeof(kinds[0]);
 	char where[64];
-
 	pid_t pid;
 
+	if (peer) {
+		for (first = 1; first < nkinds && strncmp(kinds[first].what, peer, strlen(peer)) != 0; first++)
+			;
+		nkinds = first < nkinds;
+	} else if (spin) {
+		nkinds = 1;
+	}
 	spins = spin;
 	snprintf(where, sizeof(where), "%d threads that %s", n, spin ? "compute" : "wait");
 	pid = start(victim_threads, (uint64_t)n, n);
 	/* All tools alike: to prepare and to show takes minutes among so many that compute. */
 	if (spin)
 		(void)setpriority(PRIO_PROCESS, 0, -20);
-	bench(pid, where, kinds, sizeof(kinds) / sizeof(kinds[0]), runs);
+	bench(pid, where, &kinds[first], nkinds, runs);
 	(void)setpriority(PRIO_PROCESS, 0, 0);
 }
 
@@ -492,13 +514,15 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[i], "alone"))
 			peers = false;
 		else if (!strcmp(argv[i], "wait10"))
-			bench_threads(10, false, 1, runs);
+			bench_threads(10, false, NULL, 1, runs);
 		else if (!strcmp(argv[i], "wait500"))
-			bench_threads(500, false, 10, runs);
+			bench_threads(500, false, NULL, 10, runs);
 		else if (!strcmp(argv[i], "wait5000"))
-			bench_threads(5000, false, 100, runs);
+			bench_threads(5000, false, NULL, 100, runs);
 		else if (!strcmp(argv[i], "spin500"))
-			bench_threads(500, true, 20, runs);
+			bench_threads(500, true, NULL, 20, runs);
+		else if (!strncmp(argv[i], "spin500:", 8))
+			bench_threads(500, true, argv[i] + 8, 20, runs);
 		else if (!strcmp(argv[i], "heap"))
 			bench_heap(runs);
 		else if (!strcmp(argv[i], "big"))

@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# pause.sh [RUNS [SECTION...]]: builds and runs pause.c, which see. 20 runs of all sections take a quarter
-# of an hour; let nothing else run meanwhile.
+# pause.sh [RUNS [SECTION...]]: builds and runs pause.c, which see. 20 runs of all sections take half an
+# hour; let nothing else run meanwhile.
 
 set -eu
 cd "$(dirname "$0")/../.."
 : "${BUILD:=$PWD/build}" "${CC:=gcc}"
 runs=${1:-20}
 [ $# = 0 ] || shift
-[ $# != 0 ] || set -- wait10 wait500 wait5000 spin500 heap big
+[ $# != 0 ] || set -- wait10 wait500 wait5000 spin500 spin500:eu-stack spin500:gdb spin500:gcore heap big
 make --no-print-directory BUILD="$BUILD" "$BUILD/libmeminspect.a" >&2
 # shellcheck disable=SC2046 # words are wanted
 "$CC" -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-optimize-sibling-calls -Wall -Wextra -Iinspector \
