@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Less than that the end writes in no time. */
+#define PUSH_BYTES ((size_t)1 << 20)
+
 /* A file without a name, in the folder of path: gone with us, however we end. -1: not on this file system. */
 static int open_nameless(const char *path)
 {
@@ -78,6 +81,12 @@ void insp_atomic_put(struct insp_atomic *file, uint64_t offset, const void *byte
 		offset += (uint64_t)put;
 		n -= (size_t)put;
 	}
+}
+
+void insp_atomic_push(struct insp_atomic *file, uint64_t offset, size_t n)
+{
+	if (n >= PUSH_BYTES && !file->failed)
+		(void)sync_file_range(file->fd, (off64_t)offset, (off64_t)n, SYNC_FILE_RANGE_WRITE); /* only sooner */
 }
 
 int insp_atomic_end(struct insp_atomic *file, int rc, struct insp_error *err)

@@ -24,6 +24,8 @@ int insp_atomic_begin(struct insp_atomic *file, const char *path, struct insp_er
 	insp_must_check;
 /* n bytes at offset. Sticky: after a failure it does nothing, and _end says so. */
 void insp_atomic_put(struct insp_atomic *file, uint64_t offset, const void *bytes, size_t n);
+/* What was put there goes to the disk from now on, so that the end need not wait for all of it. */
+void insp_atomic_push(struct insp_atomic *file, uint64_t offset, size_t n);
 /* rc 0: synced and renamed. Else, or when that fails, nothing is left. Returns rc or the failure. */
 int insp_atomic_end(struct insp_atomic *file, int rc, struct insp_error *err) insp_must_check;
 

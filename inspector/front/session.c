@@ -170,7 +170,7 @@ static int session_take(struct insp_session *s, unsigned needs, const char *unwi
 	struct insp_take_options options = {
 		.on_memory = witness ? witness->on_memory : NULL,
 		.on_memory_ctx = witness ? witness->ctx : NULL,
-		.needs = needs & SNAPSHOT_NEEDS,
+		.needs = needs & (SNAPSHOT_NEEDS | INSP_NEED_PACKED),
 		.mode = insp_session_capture_mode(settings->capture),
 		.max_pause_ns = settings->max_pause_ns,
 		.allow_inject = settings->allow_inject,
@@ -236,6 +236,7 @@ int insp_session_need(struct insp_session *session, unsigned needs, const char *
 				insp_log(INSP_LOG_INFO, "this needs more than the snapshot holds: "
 							"taking a new one");
 		}
+		want |= needs & INSP_NEED_PACKED;
 		rc = session_take(session, want, unwinder ? unwinder : session->unwinder, settings,
 				  NULL, err);
 		if (rc && again && (rc == INSP_E_GONE || insp_session_gone(session)))

@@ -18,6 +18,7 @@
 
 #define PAGE_BYTES     UINT64_C(4096)
 #define WORDS_PER_PAGE 512u
+#define MAX_RUNS       64u
 #define HUGE_PAGE      ((size_t)2 << 20)
 #define ADDRESS_END    (UINT64_C(1) << 47) /* of user space on x86-64 with four levels */
 /* A kernel may write up to three words behind the last pointer that it keeps. */
@@ -296,6 +297,54 @@ static int page_compare(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
+/* The two rising runs [from, mid) and [mid, to) as one; of equal ones that of the first run first. */
+static void merge_runs(const struct insp_pointer_page *in, size_t from, size_t mid, size_t to,
+		       struct insp_pointer_page *out)
+{
+	size_t a = from, b = mid;
+
+	for (size_t i = from; i < to; i++)
+		out[i] = b == to || (a < mid && in[a].addr <= in[b].addr) ? in[a++] : in[b++];
+}
+
+/* Heaps are walked in order, and then all else: a few runs that rise. false: more than that, or no memory. */
+static bool sort_runs(struct insp_pointers *p)
+{
+	size_t starts[MAX_RUNS + 1] = {0}, n = 1, capacity = 0;
+	struct insp_pointer_page *other = NULL;
+
+	for (size_t i = 1; i < p->npages; i++) {
+		if (p->pages[i - 1].addr < p->pages[i].addr)
+			continue;
+		if (n == MAX_RUNS)
+			return false;
+		starts[n++] = i;
+	}
+	starts[n] = p->npages;
+	if (n > 1 && !reserve(p, (void **)&other, &capacity, p->npages, sizeof(*other)))
+		return false;
+	while (n > 1) {
+		struct insp_pointer_page *sorted = other;
+		size_t spare = capacity, out = 0;
+
+		for (size_t i = 0; i < n; i += 2) {
+			size_t to = starts[i + 2 < n ? i + 2 : n];
+
+			merge_runs(p->pages, starts[i], i + 1 < n ? starts[i + 1] : to, to, sorted);
+			starts[out++] = starts[i];
+		}
+		starts[out] = p->npages;
+		n = out;
+		other = p->pages;
+		capacity = p->pages_cap;
+		p->pages = sorted;
+		p->pages_cap = spare;
+	}
+	if (other)
+		munmap(other, capacity * sizeof(*other));
+	return true;
+}
+
 /* Pages [from, to) are parts of one page: their union, at the end of items. */
 static bool merge_parts(struct insp_pointers *p, size_t from, size_t to)
 {
@@ -343,7 +392,10 @@ int insp_pointers_seal(struct insp_pointers *pointers)
 	for (size_t i = 1; i < p->npages && rising; i++)
 		rising = p->pages[i - 1].addr < p->pages[i].addr;
 	if (!rising) {
-		qsort(p->pages, p->npages, sizeof(*p->pages), page_compare);
+		if (!sort_runs(p) && !p->failed)
+			qsort(p->pages, p->npages, sizeof(*p->pages), page_compare);
+		if (p->failed)
+			return INSP_E_NOMEM;
 		for (size_t i = 0, end; i < p->npages; i = end) {
 			for (end = i + 1; end < p->npages && p->pages[end].addr == p->pages[i].addr;)
 				end++;

@@ -380,7 +380,7 @@ const struct insp_section insp_sections[] = {
 	{"heaps", heaps, NULL},
 	{"usage", usage, NULL},
 	{"pages", residency, has_residency},
-	{"chunks", chunks, NULL},
+	{"chunks", chunks, NULL, .aside = true},
 	{"pointer", insp_section_pointers, insp_section_has_pointers, .aside = true},
 	{"sites", insp_section_sites, insp_section_has_sites},
 	{"auxv", auxv, NULL},

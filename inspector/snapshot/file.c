@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +15,11 @@
 #include "base/atomic.h"
 #include "base/log.h"
 #include "base/source.h"
-#include "base/worker.h"
 #include "snapshot/contents.h"
+#include "snapshot/pack.h"
 
 #define MAGIC	     "MEMINSP\n"
 #define MAX_SECTIONS 32u
-#define ZSTD_LEVEL   1 /* bits and states shrink as well as at higher levels, five times faster */
-#define PACK_ROOM    ((size_t)256 << 10)
 /* A block of zstd has at least so many bytes and unpacks to at most so many. */
 #define ZSTD_BLOCK_MIN 3u
 #define ZSTD_BLOCK_MAX ((uint64_t)128 << 10)
@@ -59,73 +56,8 @@ struct insp_saving {
 	uint64_t offset;
 };
 
-/* A section on its way into the file: what is described is compressed while it comes. */
-struct packing {
-	const struct insp_section *section;
-	const struct insp_snapshot *snapshot;
-	ZSTD_CCtx *zstd;
-	uint8_t *bytes;
-	size_t n, cap;
-	uint64_t raw;
-	int rc;
-	pthread_t thread; /* of a section that is written aside */
-	bool running;
-};
-
-/* Compresses n bytes, the last ones with end, behind what is there. */
-static int pack(struct packing *p, const uint8_t *bytes, size_t n, ZSTD_EndDirective end)
-{
-	ZSTD_inBuffer in = {bytes, n, 0};
-	size_t left;
-
-	p->raw += n;
-	do {
-		ZSTD_outBuffer out;
-
-		if (p->cap - p->n < PACK_ROOM) {
-			size_t cap = p->cap ? p->cap * 2 : 4 * PACK_ROOM;
-			uint8_t *grown = realloc(p->bytes, cap);
-
-			if (!grown)
-				return INSP_E_NOMEM;
-			p->bytes = grown;
-			p->cap = cap;
-		}
-		out = (ZSTD_outBuffer){p->bytes + p->n, p->cap - p->n, 0};
-		left = ZSTD_compressStream2(p->zstd, &out, &in, end);
-		if (ZSTD_isError(left))
-			return INSP_E_NOMEM;
-		p->n += out.pos;
-	} while (end == ZSTD_e_end ? left : in.pos < in.size);
-	return insp_interrupted() ? INSP_E_INTERRUPTED : 0;
-}
-
-static int pack_more(void *ctx, const uint8_t *bytes, size_t n)
-{
-	return pack(ctx, bytes, n, ZSTD_e_continue);
-}
-
-static void *pack_section(void *ctx)
-{
-	struct packing *p = ctx;
-	struct insp_codec c;
-
-	insp_codec_write_to(&c, pack_more, p);
-	p->zstd = ZSTD_createCCtx();
-	if (!p->zstd || ZSTD_isError(ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL))) {
-		p->rc = INSP_E_NOMEM;
-	} else {
-		p->section->describe(&c, (struct insp_snapshot *)p->snapshot); /* writing changes nothing */
-		insp_codec_flush(&c);
-		p->rc = c.failed ? (int)c.failed : pack(p, NULL, 0, ZSTD_e_end);
-	}
-	insp_codec_deinit(&c);
-	ZSTD_freeCCtx(p->zstd);
-	return NULL;
-}
-
 /* Behind what is written; fills its row. */
-static void put_section(const struct packing *p, struct insp_saving *saving, struct file_row *row)
+static void put_section(const struct insp_packing *p, struct insp_saving *saving, struct file_row *row)
 {
 	memcpy(row->id, p->section->id, sizeof(row->id));
 	row->offset = saving->offset;
@@ -133,49 +65,52 @@ static void put_section(const struct packing *p, struct insp_saving *saving, str
 	row->raw = p->raw;
 	row->sum = XXH64(p->bytes, p->n, 0);
 	insp_atomic_put(&saving->file, saving->offset, p->bytes, p->n);
+	insp_atomic_push(&saving->file, saving->offset, p->n);
 	saving->offset += p->n;
 }
 
-/* Every section that is wanted: the large ones on threads of their own, the others here meanwhile. */
-static int pack_all(struct packing *all, size_t n, struct insp_saving *saving, struct file_row *rows)
+/* Every section that is wanted: those that are packed aside come last. */
+static int put_all(const struct insp_snapshot *snapshot, struct insp_packed *packed,
+		   struct insp_saving *saving, struct file_row *rows)
 {
-	int rc = 0;
+	const struct insp_packing *aside;
+	size_t n = 0;
 
-	for (size_t i = 0; i < n; i++)
-		all[i].running = all[i].section->aside &&
-				 !insp_worker_start(&all[i].thread, pack_section, &all[i]);
-	for (int aside = 0; aside < 2; aside++)
-		for (size_t i = 0; i < n; i++) {
-			if (all[i].running != aside)
-				continue;
-			insp_progress("saving", i, n);
-			if (aside)
-				(void)pthread_join(all[i].thread, NULL);
-			else if (!rc)
-				(void)pack_section(&all[i]);
-			rc = rc ? rc : all[i].rc;
-			if (!rc)
-				put_section(&all[i], saving, &rows[i]);
-			free(all[i].bytes);
-		}
-	return rc;
+	for (size_t i = 0; i < insp_nsections; i++) {
+		struct insp_packing here = {.section = &insp_sections[i], .snapshot = snapshot};
+
+		if (here.section->aside || !insp_section_wanted(here.section, snapshot))
+			continue;
+		insp_progress("saving", n, insp_nsections);
+		insp_pack(&here);
+		if (!here.rc)
+			put_section(&here, saving, &rows[n++]);
+		free(here.bytes);
+		if (here.rc)
+			return here.rc;
+	}
+	for (size_t i = 0; (aside = insp_packed_get(packed, i)); i++) {
+		if (aside->rc)
+			return aside->rc;
+		insp_progress("saving", n, insp_nsections);
+		put_section(aside, saving, &rows[n++]);
+	}
+	return 0;
 }
 
 static int save_sections(const struct insp_snapshot *snapshot, struct insp_saving *saving)
 {
+	struct insp_packed *own = snapshot->packed ? NULL : insp_packed_begin(snapshot);
+	struct insp_packed *packed = own ? own : snapshot->packed;
 	struct file_row rows[MAX_SECTIONS];
-	struct packing all[MAX_SECTIONS];
 	struct file_head head = {
 		.magic = MAGIC, .format = INSP_FILE_FORMAT, .nsections = (uint32_t)insp_nsections};
-	size_t n = 0;
 	int rc;
 
 	/* Rows of sections that are not there stay zero: the checksum covers all that is before blocks. */
 	memset(rows, 0, sizeof(rows));
-	for (size_t i = 0; i < insp_nsections; i++)
-		if (!insp_sections[i].wanted || insp_sections[i].wanted(snapshot))
-			all[n++] = (struct packing){.section = &insp_sections[i], .snapshot = snapshot};
-	rc = pack_all(all, n, saving, rows);
+	rc = packed ? put_all(snapshot, packed, saving, rows) : INSP_E_NOMEM;
+	insp_packed_end(own);
 	if (rc)
 		return rc;
 	head.table_sum = XXH64(rows, head.nsections * sizeof(rows[0]), 0);

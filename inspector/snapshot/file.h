@@ -60,7 +60,7 @@ struct insp_section {
 	const char id[8];
 	void (*describe)(struct insp_codec *c, struct insp_snapshot *s);
 	bool (*wanted)(const struct insp_snapshot *s); /* NULL: always */
-	bool aside; /* large: written by a thread of its own, beside the others */
+	bool aside; /* large, and told by chunks and pointers alone: packed on a thread, snapshot/pack.h */
 };
 extern const struct insp_section insp_sections[];
 extern const size_t insp_nsections;

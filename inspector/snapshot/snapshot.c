@@ -5,6 +5,7 @@
 
 #include "site/sites.h"
 #include "snapshot/contents.h"
+#include "snapshot/pack.h"
 
 struct insp_snapshot *insp_snapshot_create(void)
 {
@@ -29,6 +30,7 @@ void insp_snapshot_destroy(struct insp_snapshot *snapshot)
 {
 	if (!snapshot)
 		return;
+	insp_packed_end(snapshot->packed); /* it reads the chunks and pointers */
 	insp_chunks_destroy(snapshot->chunks);
 	insp_pointers_destroy(snapshot->pointers);
 	insp_sites_destroy(snapshot->sites);

@@ -33,6 +33,8 @@ enum insp_need {
 	/* Not parts of the snapshot, but of the command's context: */
 	INSP_NEED_SYMBOLS = 1 << 5,
 	INSP_NEED_BYTES = 1 << 6,    /* the target's memory itself, as it is now */
+	/* Not in `has` either: it will be saved, so what takes long of that is begun early. */
+	INSP_NEED_PACKED = 1 << 7,
 };
 
 /* What is in use, by type, when that was counted: for comparison, where the bytes are gone. */
@@ -43,6 +45,7 @@ struct insp_type_sum {
 struct insp_type_sums { struct insp_type_sum *items; size_t n, cap; };
 
 struct insp_contents; /* snapshot/contents.h */
+struct insp_packed; /* snapshot/pack.h */
 struct insp_sites; /* site/sites.h */
 
 /* How the picture was taken. Times in ns. */
@@ -90,6 +93,7 @@ struct insp_snapshot {
 	struct insp_sites *sites;	/* NULL: no hook in the process, or not asked for */
 	struct insp_type_sums types;	/* in pool; items NULL: not counted, saved with --types only */
 	struct insp_contents *contents; /* NULL: not a file that was saved with the bytes */
+	struct insp_packed *packed;	/* NULL: not taken in order to be saved */
 };
 
 /* Empty, with pool and chunks. NULL when memory is short. destroy accepts NULL. */

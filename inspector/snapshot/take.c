@@ -28,6 +28,7 @@
 #include "heap/findings.h"
 #include "site/sites.h"
 #include "snapshot/copy.h"
+#include "snapshot/pack.h"
 #include "snapshot/sweep.h"
 #include "stack/unwind.h"
 #include "target/dump.h"
@@ -548,6 +549,8 @@ static int finish(struct take *t, struct insp_error *err)
 		if (rc)
 			return insp_fail(err, rc, "out of memory for the pointers of the heap");
 	}
+	if (t->needs & INSP_NEED_PACKED)
+		s->packed = insp_packed_begin(s);
 	if (t->needs & INSP_NEED_STACKS) {
 		struct insp_unwind_env env = {
 			.target = t->target,

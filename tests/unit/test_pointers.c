@@ -146,6 +146,36 @@ static void seal__sorts_pages_and_joins_parts(void **state)
 	insp_pointers_destroy(p);
 }
 
+static void check_pages(struct insp_pointers *p, size_t want)
+{
+	assert_int_equal(insp_pointers_seal(p), 0);
+	assert_int_equal(p->npages, want);
+	for (size_t i = 0; i < want; i++) {
+		assert_int_equal(p->pages[i].addr, BASE + i * 4096);
+		assert_int_equal(p->pages[i].n, 1);
+		assert_int_equal(INSP_POINTER_VALUE(p->items[p->pages[i].first]), 0x100000 + i);
+	}
+	insp_pointers_destroy(p);
+}
+
+/* From the few runs of a walk, which are merged, to no order at all; each page once again at the end. */
+static void seal__sorts_any_number_of_runs(void **state)
+{
+	(void)state;
+	for (size_t runs = 1; runs <= 300; runs += runs < 10 ? 1 : 29) {
+		struct insp_pointers *p = insp_pointers_create();
+		size_t n = 300;
+
+		insp_pointers_add_range(p, 0x100000, 0x200000);
+		for (size_t r = 0; r < runs; r++)
+			for (size_t i = runs - 1 - r; i < n; i += runs)
+				put(p, BASE + i * 4096, 1, 0x100000 + i);
+		for (size_t i = 0; i < n; i++)
+			put(p, BASE + i * 4096, 1, 0x1f0000);
+		check_pages(p, n);
+	}
+}
+
 static void store__grows_without_prefault_and_survives_emptiness(void **state)
 {
 	struct insp_pointers *p = insp_pointers_create(), *q = insp_pointers_create();
@@ -180,6 +210,7 @@ int main(void)
 		cmocka_unit_test(scan__keeps_what_lies_in_a_range_and_says_where),
 		cmocka_unit_test(range__merges_neighbours_and_the_nearest_when_full),
 		cmocka_unit_test(seal__sorts_pages_and_joins_parts),
+		cmocka_unit_test(seal__sorts_any_number_of_runs),
 		cmocka_unit_test(store__grows_without_prefault_and_survives_emptiness),
 	};
 
