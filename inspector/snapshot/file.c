@@ -56,9 +56,11 @@ struct insp_saving {
 	uint64_t offset;
 };
 
-/* Behind what is written; fills its row. */
-static void put_section(const struct insp_packing *p, struct insp_saving *saving, struct file_row *row)
+/* Behind what is written; its row is where it comes in the order of sections, which is that of loading. */
+static void put_section(const struct insp_packing *p, struct insp_saving *saving, struct file_row *rows)
 {
+	struct file_row *row = &rows[p->section - insp_sections];
+
 	memcpy(row->id, p->section->id, sizeof(row->id));
 	row->offset = saving->offset;
 	row->stored = p->n;
@@ -74,17 +76,17 @@ static int put_all(const struct insp_snapshot *snapshot, struct insp_packed *pac
 		   struct insp_saving *saving, struct file_row *rows)
 {
 	const struct insp_packing *aside;
-	size_t n = 0;
+	size_t done = 0;
 
 	for (size_t i = 0; i < insp_nsections; i++) {
 		struct insp_packing here = {.section = &insp_sections[i], .snapshot = snapshot};
 
 		if (here.section->aside || !insp_section_wanted(here.section, snapshot))
 			continue;
-		insp_progress("saving", n, insp_nsections);
+		insp_progress("saving", done++, insp_nsections);
 		insp_pack(&here);
 		if (!here.rc)
-			put_section(&here, saving, &rows[n++]);
+			put_section(&here, saving, rows);
 		free(here.bytes);
 		if (here.rc)
 			return here.rc;
@@ -92,8 +94,8 @@ static int put_all(const struct insp_snapshot *snapshot, struct insp_packed *pac
 	for (size_t i = 0; (aside = insp_packed_get(packed, i)); i++) {
 		if (aside->rc)
 			return aside->rc;
-		insp_progress("saving", n, insp_nsections);
-		put_section(aside, saving, &rows[n++]);
+		insp_progress("saving", done++, insp_nsections);
+		put_section(aside, saving, rows);
 	}
 	return 0;
 }

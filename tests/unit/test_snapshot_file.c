@@ -13,6 +13,7 @@
 #include "site/sites.h"
 #include "snapshot/contents.h"
 #include "snapshot/file.h"
+#include "snapshot/pack.h"
 
 static const struct insp_geometry glibc = {.shift = 4, .lead = 16, .tail = 8};
 
@@ -263,6 +264,29 @@ static void snapshot_file__survives_nonsense_in_a_section(void **state)
 	insp_snapshot_destroy(a);
 }
 
+/* As a snapshot that is taken to be saved: begun early or not, the file is the same; so is a second one. */
+static void snapshot_file__is_the_same_packed_early(void **state)
+{
+	struct insp_snapshot *a = build();
+	size_t n, m;
+	uint8_t *late = saved_bytes(a, &n), *early;
+
+	(void)state;
+	a->packed = insp_packed_begin(a);
+	assert_non_null(a->packed);
+	for (int i = 0; i < 2; i++) {
+		early = saved_bytes(a, &m);
+		assert_int_equal(m, n);
+		assert_memory_equal(early, late, n);
+		free(early);
+	}
+	free(late);
+	insp_snapshot_destroy(a);
+	a = build(); /* and never saved */
+	a->packed = insp_packed_begin(a);
+	insp_snapshot_destroy(a);
+}
+
 static void snapshot_file__writes_nothing_where_it_may_not(void **state)
 {
 	struct insp_snapshot *a = build();
@@ -281,6 +305,7 @@ int main(void)
 		cmocka_unit_test(snapshot_file__refuses_damage_everywhere),
 		cmocka_unit_test(snapshot_file__refuses_numbers_that_lead_astray),
 		cmocka_unit_test(snapshot_file__survives_nonsense_in_a_section),
+		cmocka_unit_test(snapshot_file__is_the_same_packed_early),
 		cmocka_unit_test(snapshot_file__writes_nothing_where_it_may_not),
 	};
 
