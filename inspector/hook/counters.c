@@ -10,6 +10,7 @@
 #include "hook/hook.h"
 
 _Static_assert(sizeof(struct insp_hook_counters) == sizeof(insp_hook_pair), "a pair a site");
+_Static_assert(sizeof(struct insp_hook_next) == sizeof(insp_hook_pair), "and as much behind them");
 
 #define SHARED (INSP_HOOK_BANKS - 1)
 
@@ -38,7 +39,8 @@ int insp_hook_counters_init(void)
 
 hook_cold uint64_t *insp_hook_counters_page(uint64_t *bank, uint32_t page)
 {
-	size_t size_bytes = INSP_HOOK_PAGE_SITES * sizeof(struct insp_hook_counters);
+	size_t size_bytes = INSP_HOOK_PAGE_SITES *
+			    (sizeof(struct insp_hook_counters) + sizeof(struct insp_hook_next));
 	uint64_t *fresh = insp_hook_map(size_bytes);
 	uint64_t there = 0;
 

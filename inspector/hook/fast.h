@@ -13,16 +13,25 @@
 
 #include "hook/hook.h"
 
-/* For a return address: the rule of the call before it. */
-static hook_inline uint64_t insp_hook_rule_of(uintptr_t return_address)
+/* For a return address: the rule of the call before it, if it is remembered in the first place. */
+static hook_inline bool insp_hook_rule_known(uintptr_t return_address, uint64_t *ret_rule)
 {
-	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> insp_hook_rules.shift;
-	uint64_t rule = __atomic_load_n(&insp_hook_rules.entries[i].rule, __ATOMIC_RELAXED);
-	uint64_t key = __atomic_load_n(&insp_hook_rules.entries[i].key, __ATOMIC_RELAXED);
+	const struct insp_hook_rule_entry *entry = insp_hook_rule_entry(return_address);
+	uint64_t rule = __atomic_load_n(&entry->rule, __ATOMIC_RELAXED);
+	uint64_t key = __atomic_load_n(&entry->key, __ATOMIC_RELAXED);
 	uint64_t now = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
 
-	return hook_likely((key ^ rule ^ now) == return_address) ? rule
-								 : insp_hook_rule_slow(return_address);
+	*ret_rule = rule;
+	return (key ^ rule ^ now) == return_address;
+}
+
+/* The same in any case. */
+static hook_inline uint64_t insp_hook_rule_of(uintptr_t return_address)
+{
+	uint64_t rule;
+
+	return hook_likely(insp_hook_rule_known(return_address, &rule)) ? rule
+									: insp_hook_rule_slow(return_address);
 }
 
 /* The site of a stack that was met before, or 0. */
@@ -42,26 +51,49 @@ static hook_inline uint32_t insp_hook_site_find(uint64_t hash)
 
 typedef uint64_t insp_hook_pair __attribute__((vector_size(16)));
 
+/* In a thread's own bank; NULL: there is no such page so far. */
+static hook_inline insp_hook_pair *insp_hook_pair_of(const struct insp_hook_thread *t, uint32_t site)
+{
+	insp_hook_pair *page = (insp_hook_pair *)t->pages[site / INSP_HOOK_PAGE_SITES];
+
+	return page ? page + site % INSP_HOOK_PAGE_SITES : NULL;
+}
+
+/* Behind each page of counters there is one of those; not at the same place, since processors take a load
+   from there for one of what was just stored. */
+static hook_inline struct insp_hook_next *insp_hook_next_of(insp_hook_pair *pair)
+{
+	return (struct insp_hook_next *)((uintptr_t)(pair + INSP_HOOK_PAGE_SITES) ^ 512);
+}
+
+static hook_cold void insp_hook_count_slow(struct insp_hook_thread *t, uint32_t site, uint64_t objects,
+					   uint64_t bytes)
+{
+	uint64_t page = t->pages ? (uint64_t)insp_hook_counters_page(t->pages, site / INSP_HOOK_PAGE_SITES)
+				 : 0;
+
+	if (page)
+		*((insp_hook_pair *)page + site % INSP_HOOK_PAGE_SITES) += (insp_hook_pair){objects, bytes};
+	else
+		insp_hook_count_shared(site, objects, bytes);
+}
+
 /* Counts in the thread's own bank, or the shared one. One 16-byte store: a stop never sees an object
    counted and its bytes not. */
 static hook_inline void insp_hook_count(struct insp_hook_thread *t, uint32_t site, uint64_t objects,
 					uint64_t bytes)
 {
-	uint64_t page = 0;
+	insp_hook_pair *pair = hook_likely(t->pages) ? insp_hook_pair_of(t, site) : NULL;
 
-	if (hook_likely(t->pages)) {
-		page = t->pages[site / INSP_HOOK_PAGE_SITES];
-		if (hook_unlikely(!page))
-			page = (uint64_t)insp_hook_counters_page(t->pages,
-								 site / INSP_HOOK_PAGE_SITES);
-	}
-	if (hook_unlikely(!page)) {
-		insp_hook_count_shared(site, objects, bytes);
+	if (hook_unlikely(!pair)) {
+		insp_hook_count_slow(t, site, objects, bytes);
 		return;
 	}
-	insp_hook_pair *pair = (insp_hook_pair *)page + site % INSP_HOOK_PAGE_SITES;
-
 	*pair += (insp_hook_pair){objects, bytes};
+	t->after = insp_hook_next_of(pair);
+	pair = insp_hook_pair_of(t, t->after->site);
+	__builtin_prefetch(pair);
+	__builtin_prefetch(insp_hook_next_of(pair));
 }
 
 /* The word of the shadow for a block at p; NULL: there is none so far. */
@@ -96,7 +128,7 @@ static hook_inline uint64_t insp_hook_usable(uintptr_t p)
 
 static hook_cold uint32_t insp_hook_encode_second(struct insp_hook_thread *t, int64_t second)
 {
-	uint32_t now = insp_hook_seconds_since(second), e = 0;
+	uint32_t now = insp_hook_seconds(), e = 0;
 
 	while (now >> e >> INSP_HOOK_MANTISSA)
 		e++;
@@ -105,14 +137,13 @@ static hook_cold uint32_t insp_hook_encode_second(struct insp_hook_thread *t, in
 	return t->encoded;
 }
 
-/* The time as a record writes it. */
+/* The time as a record writes it. time() only loads a word, and says by any change that the clock is to be read
+   that nobody can set. */
 static hook_inline uint32_t insp_hook_encoded_now(struct insp_hook_thread *t)
 {
-	struct timespec now = {0};
+	int64_t second = time(NULL);
 
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return hook_likely(now.tv_sec == t->second) ? t->encoded
-						    : insp_hook_encode_second(t, now.tv_sec);
+	return hook_likely(second == t->second) ? t->encoded : insp_hook_encode_second(t, second);
 }
 
 /* Bit 4 of the address, where the word wants it. */
@@ -121,11 +152,10 @@ static hook_inline uint64_t insp_hook_shadow_half(uintptr_t p)
 	return (p & INSP_HOOK_HALF_BYTES) * (INSP_HOOK_HALF / INSP_HOOK_HALF_BYTES);
 }
 
-/* Records a block in full mode; false: no memory for that. */
-static hook_inline bool insp_hook_shadow_put(struct insp_hook_thread *t, uintptr_t p,
+/* Records a block in full mode, in its word of the shadow if that is there already; false: no memory. */
+static hook_inline bool insp_hook_shadow_put(struct insp_hook_thread *t, uint64_t *word, uintptr_t p,
 					     uint64_t size_bytes, uint32_t site)
 {
-	uint64_t *word = insp_hook_shadow_word(p);
 	uint64_t slack = insp_hook_usable(p) - size_bytes;
 
 	if (hook_unlikely(!word)) {

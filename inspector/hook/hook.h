@@ -64,7 +64,12 @@ extern struct insp_hook_limits insp_hook_limits;
    whatever came out. */
 bool insp_hook_start(void);
 /* Is it from the small buffer that serves allocations made while looking for the real malloc? */
-bool insp_hook_early(const void *p);
+#define INSP_HOOK_EARLY 16384
+extern char insp_hook_early_bytes[INSP_HOOK_EARLY];
+static hook_inline bool insp_hook_early(const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)insp_hook_early_bytes < INSP_HOOK_EARLY;
+}
 /* The bytes asked for such a block. */
 size_t insp_hook_early_size(const void *p);
 
@@ -83,8 +88,6 @@ void insp_hook_unmap(void *p, size_t size_bytes);
 /* Can the page at addr be read? Asks the kernel; errno stays. */
 bool insp_hook_readable(uintptr_t addr);
 /* Seconds of the monotonic clock since the start. */
-uint32_t insp_hook_seconds_since(int64_t second);
-/* The same for now. */
 uint32_t insp_hook_seconds(void);
 
 /* ---- threads.c */
@@ -97,21 +100,22 @@ struct insp_hook_memo_frame {
 	uint64_t pc;
 	uint64_t hash; /* of the pcs from the outermost frame to this one */
 	union {
-		uint64_t whole; /* so that one store does */
 		struct {
 			uint32_t frame;	 /* its number in the table of frames; 0: not looked up */
 			uint16_t nbp;	 /* entries of bp_words for the frames further out */
 			bool bp_matters; /* rbp is needed to get from here outward */
 		};
-	} more;
+		uint64_t all; /* so that one store does */
+	};
 };
+#define HOOK_ALL_NBP(nbp) ((uint64_t)(nbp) << 32)
 
 /*
  * The last walk. frames[HOOK_PADS] is its outermost frame; those in front of it are none. frames[0] has
  * an sp beyond all, so that a search ends there; the others "return" to a word that never changes, so
  * that frames can be compared several at once.
  */
-#define HOOK_PADS 9
+#define HOOK_PADS 5
 
 struct insp_hook_memo {
 	uint32_t n;    /* frames */
@@ -129,13 +133,24 @@ struct insp_hook_step {
 	uint64_t rule;
 };
 
+/*
+ * The stack that followed in this thread upon that of a site: mostly it is so again, and then neither
+ * the index of sites nor the next counters have to be waited for. Lies behind the site's page of counters.
+ */
+struct insp_hook_next {
+	uint64_t hash;
+	uint32_t site;
+};
+
 struct insp_hook_thread {
 	int busy;	    /* recording: what a signal handler allocates now is not recorded */
 	uint32_t tid, serial;
-	uint32_t encoded;   /* `second` as a record writes it */
-	int64_t second;	    /* of the monotonic clock, at the last event */
+	uint32_t encoded;   /* the time of the last event, as a record writes it */
+	int64_t second;	    /* of the wall clock, at that event */
 	uint64_t *pages;    /* its own bank of counters; NULL: the shared one */
 	uintptr_t stack_lo, stack_hi; /* known to be readable */
+	struct insp_hook_next *after; /* the last event's site */
+	struct insp_hook_next after_any; /* without a bank of its own */
 
 	struct insp_hook_thread *next;
 	int taken;	    /* by a living thread */
@@ -242,13 +257,22 @@ int insp_hook_rules_init(unsigned bits);
 void insp_hook_rules_forget(void);
 /* What is remembered; key = address ^ rule ^ generation, see rules.c. */
 struct insp_hook_rules {
-	struct {
+	struct insp_hook_rule_entry {
 		uint64_t key, rule;
 	} *entries;
-	unsigned shift;
+	uint64_t mask; /* of an entry's place in bytes */
 	uint64_t generation;
 };
 extern struct insp_hook_rules insp_hook_rules;
+
+static hook_inline struct insp_hook_rule_entry *insp_hook_rule_entry(uintptr_t return_address)
+{
+	/* No hash: code that runs together has its rules in few pages and lines, too. */
+	uint64_t at = (return_address >> 2 ^ return_address >> 17) * sizeof(*insp_hook_rules.entries) &
+		      insp_hook_rules.mask;
+
+	return (struct insp_hook_rule_entry *)((char *)insp_hook_rules.entries + at);
+}
 insp_hook_rule insp_hook_rule_slow(uintptr_t return_address);
 
 /* ---- walk.c */
@@ -262,8 +286,9 @@ uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
 
 int insp_hook_stacks_init(void);
 /* Enters the stack in frames[0..n), outermost first, whose hash is `hash`: gives its number, 0 when the
-   tables are full. Fills in `frame` of each. */
-uint32_t insp_hook_site_enter(uint64_t hash, struct insp_hook_memo_frame *frames, uint32_t n);
+   tables are full. Fills in `frame` of each. tid: of the thread that asks. */
+uint32_t insp_hook_site_enter(uint32_t tid, uint64_t hash, struct insp_hook_memo_frame *frames,
+			      uint32_t n);
 void insp_hook_stacks_before_fork(bool busy);
 void insp_hook_stacks_after_fork(bool busy);
 

@@ -52,31 +52,23 @@ bool insp_hook_readable(uintptr_t addr)
 	return ok;
 }
 
-uint32_t insp_hook_seconds_since(int64_t second)
+uint32_t insp_hook_seconds(void)
 {
 	static int64_t first;
 	int64_t start = __atomic_load_n(&first, __ATOMIC_RELAXED);
+	struct timespec now = {0}, real = {0};
 
+	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	if (hook_unlikely(!start)) {
-		struct timespec real = {0};
-
 		(void)clock_gettime(CLOCK_REALTIME, &real);
 		insp_hook_header.started_ns =
 			(uint64_t)real.tv_sec * 1000000000 + (uint64_t)real.tv_nsec;
-		start = second;
+		start = now.tv_sec;
 		__atomic_store_n(&first, start, __ATOMIC_RELAXED);
 	}
-	uint32_t seconds = (uint32_t)(second - start);
+	uint32_t seconds = (uint32_t)(now.tv_sec - start);
 
 	if (hook_unlikely(insp_hook_header.seconds != seconds))
 		insp_hook_header.seconds = seconds;
 	return seconds;
-}
-
-uint32_t insp_hook_seconds(void)
-{
-	struct timespec now = {0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return insp_hook_seconds_since(now.tv_sec);
 }

@@ -81,9 +81,10 @@ static hook_cold void record_sample(struct insp_hook_thread *t, uintptr_t p, siz
 		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
 }
 
-static hook_inline void record_block(struct insp_hook_thread *t, void *p, size_t n, uint32_t site)
+static hook_inline void record_block(struct insp_hook_thread *t, uint64_t *word, void *p, size_t n,
+				     uint32_t site)
 {
-	if (hook_likely(insp_hook_shadow_put(t, (uintptr_t)p, n, site)))
+	if (hook_likely(insp_hook_shadow_put(t, word, (uintptr_t)p, n, site)))
 		insp_hook_count(t, site, 1, n);
 	else
 		__atomic_fetch_add(&insp_hook_header.dropped_records, 1, __ATOMIC_RELAXED);
@@ -99,7 +100,7 @@ static hook_cold void record_any(void *p, size_t n, const struct caller *caller)
 	uint32_t site = insp_hook_capture(t, caller->pc, caller->sp, caller->bp);
 
 	if (site && insp_hook_mode == INSP_HOOK_FULL)
-		record_block(t, p, n, site);
+		record_block(t, insp_hook_shadow_word((uintptr_t)p), p, n, site);
 	else if (site)
 		record_sample(t, (uintptr_t)p, n, site);
 	insp_hook_leave(t);
@@ -115,21 +116,37 @@ static hook_inline void record(void *p, size_t n, const struct caller *caller)
 	}
 	t->busy = 1;
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	/* On its way while the stack is walked. */
+	uint64_t *word = insp_hook_shadow_word((uintptr_t)p);
+
+	__builtin_prefetch(word, 1);
 	uint32_t site = insp_hook_capture(t, caller->pc, caller->sp, caller->bp);
 
 	if (hook_likely(site))
-		record_block(t, p, n, site);
+		record_block(t, word, p, n, site);
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	t->busy = 0;
+}
+
+static hook_cold void *malloc_otherwise(size_t n, const struct caller *caller)
+{
+	bool wanted = drawn(n);
+	void *p = insp_hook_real.malloc(n);
+
+	if (wanted && p)
+		record_any(p, n, caller);
+	return p;
 }
 
 void *insp_hook_slow_malloc(size_t n)
 {
 	struct caller caller = CALLER();
-	bool wanted = drawn(n);
-	void *p = insp_hook_real.malloc(n);
+	void *p;
 
-	if (hook_likely(wanted && p))
+	if (hook_unlikely(insp_hook_mode != INSP_HOOK_FULL))
+		return malloc_otherwise(n, &caller);
+	p = insp_hook_real.malloc(n);
+	if (hook_likely(p))
 		record(p, n, &caller);
 	return p;
 }

@@ -27,7 +27,7 @@ insp_hook_rule insp_hook_rule_make(unsigned kind, unsigned bp_kind, int64_t bp_o
 int insp_hook_rules_init(unsigned bits)
 {
 	insp_hook_rules.entries = insp_hook_map(sizeof(*insp_hook_rules.entries) << bits);
-	insp_hook_rules.shift = 64 - bits;
+	insp_hook_rules.mask = ((UINT64_C(1) << bits) - 1) * sizeof(*insp_hook_rules.entries);
 	return insp_hook_rules.entries ? 0 : -1;
 }
 
@@ -68,10 +68,10 @@ static hook_cold insp_hook_rule find_rule(uintptr_t return_address)
 	return rule;
 }
 
-static void enter(size_t i, uint64_t key, uint64_t rule)
+static void enter(struct insp_hook_rule_entry *entry, uint64_t key, uint64_t rule)
 {
-	__atomic_store_n(&insp_hook_rules.entries[i].rule, rule, __ATOMIC_RELAXED);
-	__atomic_store_n(&insp_hook_rules.entries[i].key, key, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->rule, rule, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->key, key, __ATOMIC_RELAXED);
 }
 
 /* Not in the first way. The entry there moves to the second: with two addresses that share a
@@ -79,14 +79,15 @@ static void enter(size_t i, uint64_t key, uint64_t rule)
 insp_hook_rule insp_hook_rule_slow(uintptr_t return_address)
 {
 	uint64_t now = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
-	size_t i = (return_address * UINT64_C(0x9e3779b97f4a7c15)) >> insp_hook_rules.shift;
-	uint64_t rule = __atomic_load_n(&insp_hook_rules.entries[i ^ 1].rule, __ATOMIC_RELAXED);
-	uint64_t key = __atomic_load_n(&insp_hook_rules.entries[i ^ 1].key, __ATOMIC_RELAXED);
+	struct insp_hook_rule_entry *first = insp_hook_rule_entry(return_address);
+	struct insp_hook_rule_entry *second = &insp_hook_rules.entries[(first - insp_hook_rules.entries) ^ 1];
+	uint64_t rule = __atomic_load_n(&second->rule, __ATOMIC_RELAXED);
+	uint64_t key = __atomic_load_n(&second->key, __ATOMIC_RELAXED);
 
 	if ((key ^ rule ^ now) == return_address)
 		return rule;
 	rule = find_rule(return_address);
-	enter(i ^ 1, insp_hook_rules.entries[i].key, insp_hook_rules.entries[i].rule);
-	enter(i, return_address ^ rule ^ now, rule);
+	enter(second, first->key, first->rule);
+	enter(first, return_address ^ rule ^ now, rule);
 	return rule;
 }

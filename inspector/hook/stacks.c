@@ -31,10 +31,11 @@ static uint32_t lock; /* 0, or the thread id of its owner */
 #define NAPS   200
 #define NAP_NS 100000
 
-static bool owner_gone(uint32_t owner)
+/* Nobody waits for himself: such an owner was a child of vfork, under its parent's number. */
+static bool owner_gone(uint32_t owner, uint32_t tid)
 {
 	int saved = errno;
-	bool gone = syscall(SYS_tgkill, getpid(), owner, 0) && errno == ESRCH;
+	bool gone = owner == tid || (syscall(SYS_tgkill, getpid(), owner, 0) && errno == ESRCH);
 
 	errno = saved;
 	return gone;
@@ -67,7 +68,7 @@ static bool lock_take(uint32_t tid)
 			wait_for_owner(i < SPINS + YIELDS);
 	}
 	none = __atomic_load_n(&lock, __ATOMIC_RELAXED);
-	if (none && owner_gone(none) &&
+	if (none && owner_gone(none, tid) &&
 	    __atomic_compare_exchange_n(&lock, &none, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return true;
 	__atomic_fetch_add(&insp_hook_header.dropped_locked, 1, __ATOMIC_RELAXED);
@@ -270,24 +271,25 @@ static uint32_t site_new(uint32_t frame)
 	return site;
 }
 
-hook_cold uint32_t insp_hook_site_enter(uint64_t hash, struct insp_hook_memo_frame *stack, uint32_t n)
+hook_cold uint32_t insp_hook_site_enter(uint32_t tid, uint64_t hash, struct insp_hook_memo_frame *stack,
+					uint32_t n)
 {
 	uint32_t known = n, frame = 0, site;
 
-	if (!lock_take((uint32_t)syscall(SYS_gettid)))
+	if (!lock_take(tid))
 		return 0;
 	site = insp_hook_site_find(hash);
 	if (site)
 		goto out;
-	while (known && !stack[known - 1].more.frame)
+	while (known && !stack[known - 1].frame)
 		known--;
 	if (known)
-		frame = stack[known - 1].more.frame;
+		frame = stack[known - 1].frame;
 	for (; known < n; known++) {
 		frame = frame_of(frame, stack[known].pc);
 		if (!frame)
 			goto out;
-		stack[known].more.frame = frame;
+		stack[known].frame = frame;
 	}
 	site = site_new(frame);
 	if (site && site_index_room())

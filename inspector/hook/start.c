@@ -50,29 +50,24 @@ _Static_assert(INSP_HOOK_NOTE_TYPE == 1 && sizeof(INSP_HOOK_NOTE_NAME) == 11, "t
 
 /* ---- memory while looking for memory: dlsym of older libraries allocates */
 
-static char early[16384] __attribute__((aligned(16)));
+char insp_hook_early_bytes[INSP_HOOK_EARLY] __attribute__((aligned(16)));
 static size_t early_used;
 
 /* A block is its size, in 16 bytes, and the bytes. */
 static void *early_alloc(size_t n)
 {
-	if (n > sizeof(early))
+	if (n > sizeof(insp_hook_early_bytes))
 		return NULL;
 	size_t need = 16 + ((n + 15) & ~(size_t)15);
 	size_t at = __atomic_fetch_add(&early_used, need, __ATOMIC_RELAXED);
 
-	if (at + need > sizeof(early)) {
+	if (at + need > sizeof(insp_hook_early_bytes)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	memcpy(early + at, &n, sizeof(n));
-	insp_hook_filter_add((uintptr_t)early + at + 16);
-	return early + at + 16;
-}
-
-bool insp_hook_early(const void *p)
-{
-	return (uintptr_t)p - (uintptr_t)early < sizeof(early);
+	memcpy(insp_hook_early_bytes + at, &n, sizeof(n));
+	insp_hook_filter_add((uintptr_t)insp_hook_early_bytes + at + 16);
+	return insp_hook_early_bytes + at + 16;
 }
 
 size_t insp_hook_early_size(const void *p)

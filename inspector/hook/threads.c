@@ -140,6 +140,7 @@ static struct insp_hook_thread *take_block(void)
 	tids[t->serial] = t->tid;
 	t->second = -1;
 	t->memo.n = t->memo.site = 0;
+	t->after = &t->after_any;
 	t->transient = false;
 	if (!t->random)
 		t->random = seed(t);

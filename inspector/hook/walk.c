@@ -6,8 +6,8 @@
  * the new one goes on only until it meets a frame of it: same pc, same stack pointer, same rbp
  * where rbp matters. From there outward the walk is a function of the words in the stack that it
  * read last time; when those are all unchanged (one load and compare a frame) it would find
- * the same again. This is exact, not a guess, and costs about 2 ns a frame where looking
- * up the rule of each costs 6.
+ * the same again. This is exact, not a guess, and costs a few instructions a frame where looking
+ * up the rule of each costs ten times as many.
  *
  *     outermost                                            innermost
  *     last walk   f0 f1 f2 f3 | f4 f5 f6        kept as far as it is the same,
@@ -166,25 +166,39 @@ static hook_inline uint64_t differs(const struct insp_hook_memo_frame *f)
 	return load(f->sp - 8) ^ f->pc;
 }
 
+/* The innermost frame of the memo, from m on outward, that is no further in than sp. Most often m or the
+   next one. */
+static hook_inline struct insp_hook_memo_frame *nearest(struct insp_hook_memo_frame *m, uint64_t sp)
+{
+	m = (struct insp_hook_memo_frame *)choose(m->sp < sp, (uintptr_t)(m - 1), (uintptr_t)m);
+	while (hook_unlikely(m->sp < sp))
+		m--;
+	return m;
+}
+
+static hook_inline bool is_at(const struct insp_hook_memo_frame *m, uint64_t sp, uint64_t pc)
+{
+	return !((m->sp ^ sp) | (m->pc ^ pc));
+}
+
 static bool bp_unchanged(const struct insp_hook_memo *memo, const struct insp_hook_memo_frame *m)
 {
-	for (uint32_t i = 0; i < m->more.nbp; i++)
+	for (uint32_t i = 0; i < m->nbp; i++)
 		if (load(memo->bp_words[i].addr) != memo->bp_words[i].value)
 			return false;
 	return true;
 }
 
-/* Are all words that led from m outward what they were? Eight frames at once, pads included. */
+/* Are all words that led from m outward what they were? Four frames at once, pads included. */
 static hook_inline bool unchanged(const struct insp_hook_memo *memo, const struct insp_hook_memo_frame *m)
 {
 	const struct insp_hook_memo_frame *f = m;
 	uint64_t difference = 0;
 
-	_Static_assert(HOOK_PADS == 8 + 1, "as many as are written out, and the end of searches");
-	for (; f > &memo->frames[HOOK_PADS]; f -= 8)
-		difference |= differs(f - 1) | differs(f - 2) | differs(f - 3) | differs(f - 4) |
-			      differs(f - 5) | differs(f - 6) | differs(f - 7) | differs(f - 8);
-	if (hook_unlikely(m->more.nbp) && !bp_unchanged(memo, m))
+	_Static_assert(HOOK_PADS == 4 + 1, "as many as are written out, and the end of searches");
+	for (; f > &memo->frames[HOOK_PADS]; f -= 4)
+		difference |= differs(f - 1) | differs(f - 2) | differs(f - 3) | differs(f - 4);
+	if (hook_unlikely(m->nbp) && !bp_unchanged(memo, m))
 		return false;
 	return !difference;
 }
@@ -196,10 +210,10 @@ static hook_cold struct insp_hook_memo_frame *still_good(struct insp_hook_memo *
 	struct insp_hook_memo_frame *f = &memo->frames[HOOK_PADS];
 	uint32_t nbp = 0;
 
-	while (nbp < m->more.nbp && load(memo->bp_words[nbp].addr) == memo->bp_words[nbp].value)
+	while (nbp < m->nbp && load(memo->bp_words[nbp].addr) == memo->bp_words[nbp].value)
 		nbp++;
 	/* f is good as long as those in front of it are unchanged. */
-	while (f < m && !differs(f) && f[1].more.nbp <= nbp)
+	while (f < m && !differs(f) && f[1].nbp <= nbp)
 		f++;
 	return f;
 }
@@ -222,13 +236,13 @@ static bool bp_matters(unsigned top, bool outer_matters)
 static uint16_t note_bp(struct insp_hook_memo *memo, struct insp_hook_memo_frame *m,
 			const uint64_t *bp_at, const uint64_t *mine)
 {
-	if (!m->more.bp_matters)
-		return m->more.nbp;
+	if (!m->bp_matters)
+		return m->nbp;
 	memo->bp[m - memo->frames] = *bp_at;
 	if (bp_at == mine)
-		return m->more.nbp;
-	memo->bp_words[m->more.nbp] = (struct insp_hook_bp_word){(uintptr_t)bp_at, *bp_at};
-	return m->more.nbp + 1;
+		return m->nbp;
+	memo->bp_words[m->nbp] = (struct insp_hook_bp_word){(uintptr_t)bp_at, *bp_at};
+	return m->nbp + 1;
 }
 
 /* What a walk made of a stack: n steps, and the frame of the memo that it met. */
@@ -252,36 +266,55 @@ static hook_cold void append_with_bp(struct insp_hook_memo *memo, struct insp_ho
 		nbp = note_bp(memo, m, w->bp_at, w->mine);
 	for (uint32_t n = w->n; n--;) {
 		const struct insp_hook_step *s = &steps[n];
-		bool outer = m >= &memo->frames[HOOK_PADS] && m->more.bp_matters;
+		bool outer = m >= &memo->frames[HOOK_PADS] && m->bp_matters;
 
 		m++;
 		*m = (struct insp_hook_memo_frame){
 			.sp = s->sp,
 			.pc = s->pc,
 			.hash = mix(m >= &memo->frames[HOOK_PADS + 1] ? m[-1].hash : 0, s->pc),
-			.more.nbp = nbp,
-			.more.bp_matters = bp_matters(insp_hook_rule_top(s->rule), outer),
+			.nbp = nbp,
+			.bp_matters = bp_matters(insp_hook_rule_top(s->rule), outer),
 		};
 		nbp = note_bp(memo, m, (const uint64_t *)s->bp_at, w->mine);
 	}
 }
 
-static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct insp_hook_step *steps,
-				   uint32_t n)
+/* The n steps in front of s, innermost first, behind m. */
+static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct insp_hook_step *s, uint32_t n)
 {
-	const struct insp_hook_memo_frame like = {.more.nbp = m->more.nbp};
+	/* Made in a register: a word put together in memory from pieces would have to get there first. */
+	const uint64_t all = HOOK_ALL_NBP(m->nbp);
 	uint64_t hash = m->hash;
 
-	for (const struct insp_hook_step *s = steps + n; s > steps;) {
+	while (n--) {
 		s--;
 		m++;
 		hash = mix(hash, s->pc);
 		m->sp = s->sp;
 		m->pc = s->pc;
 		m->hash = hash;
-		m->more.whole = like.more.whole;
+		m->all = all;
 	}
 	return hash;
+}
+
+/* Not the stack that came last time. */
+static __attribute__((noinline)) uint32_t other_site(struct insp_hook_thread *t, uint64_t hash, uint32_t depth)
+{
+	uint32_t site = insp_hook_site_find(hash);
+
+	if (hook_unlikely(!site))
+		site = insp_hook_site_enter(t->tid, hash, &t->memo.frames[HOOK_PADS], depth);
+	if (site)
+		*t->after = (struct insp_hook_next){.hash = hash, .site = site};
+	return site;
+}
+
+static hook_inline uint32_t site_of(struct insp_hook_thread *t, uint64_t hash, uint32_t depth)
+{
+	hash *= UINT64_C(0x9e3779b97f4a7c15);
+	return hook_likely(t->after->hash == hash) ? t->after->site : other_site(t, hash, depth);
 }
 
 /* The new frames join the kept ones; the site of all of them. */
@@ -301,17 +334,13 @@ static hook_inline uint32_t merge(struct insp_hook_thread *t, const struct walke
 	memo->site = 0;
 	if (hook_unlikely(!depth))
 		return 0;
-	if (hook_likely(!(w->tops & ~(unsigned)HOOK_PLAIN_BP_SAVED) && !m->more.bp_matters)) {
-		hash = append(m, t->steps, w->n);
+	if (hook_likely(!(w->tops & ~(unsigned)HOOK_PLAIN_BP_SAVED) && !m->bp_matters)) {
+		hash = append(m, t->steps + w->n, w->n);
 	} else {
 		append_with_bp(memo, m, t->steps, w);
 		hash = memo->frames[HOOK_PADS - 1 + depth].hash;
 	}
-	hash *= UINT64_C(0x9e3779b97f4a7c15);
-	memo->site = insp_hook_site_find(hash);
-	if (hook_unlikely(!memo->site))
-		memo->site = insp_hook_site_enter(hash, &memo->frames[HOOK_PADS], depth);
-	return memo->site;
+	return memo->site = site_of(t, hash, depth);
 }
 
 /* ---- the walk */
@@ -354,12 +383,9 @@ static hook_inline void walk(struct insp_hook_thread *t, const struct position *
 	uint32_t n = 0;
 
 	for (;;) {
-		/* Most often the next one. */
-		m = (struct insp_hook_memo_frame *)choose(m->sp < sp, (uintptr_t)(m - 1), (uintptr_t)m);
-		while (hook_unlikely(m->sp < sp))
-			m--;
-		if (hook_unlikely(!((m->sp ^ sp) | (m->pc ^ pc))) &&
-		    (!m->more.bp_matters || t->memo.bp[m - t->memo.frames] == *bp_at)) {
+		m = nearest(m, sp);
+		if (hook_unlikely(is_at(m, sp, pc)) &&
+		    (!m->bp_matters || t->memo.bp[m - t->memo.frames] == *bp_at)) {
 			if (hook_likely(unchanged(&t->memo, m)))
 				break;
 			m = still_good(&t->memo, m);
@@ -437,15 +463,59 @@ static hook_cold uint32_t capture_elsewhere(struct insp_hook_thread *t, uint64_t
 	return capture_plain(t, &at);
 }
 
-uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+/* Any code, on the thread's own stack. */
+static __attribute__((noinline)) uint32_t capture_any(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
+						      uint64_t bp)
 {
 	const struct position at = {.pc = pc, .sp = sp, .bp_at = &bp, .limit = t->stack_hi, .own = true};
 	struct walked w;
 
-	if (hook_unlikely(sp - t->stack_lo >= t->stack_hi - t->stack_lo))
-		return capture_elsewhere(t, pc, sp, bp);
 	walk(t, &at, true, &w);
 	if (hook_unlikely(!w.keep || w.met + w.n > &t->memo.frames[HOOK_PADS - 1 + HOOK_DEPTH]))
 		return capture_plain(t, &at);
 	return merge(t, &w);
+}
+
+/*
+ * What nearly every event needs and no more: a few frames without frame pointers, then one of the memo.
+ * As soon as it is anything else, the general walk begins anew.
+ */
+uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	const uint64_t unusual = ~(((uint64_t)HOOK_PLAIN_BP_SAVED << 56) | (UINT64_MAX >> 8));
+	const uint64_t pc0 = pc, sp0 = sp, limit = t->stack_hi;
+	struct insp_hook_memo *memo = &t->memo;
+	struct insp_hook_memo_frame *m = &memo->frames[HOOK_PADS - 1 + memo->n];
+	struct insp_hook_step *s = t->steps;
+
+	if (hook_unlikely(sp - t->stack_lo >= limit - t->stack_lo))
+		return capture_elsewhere(t, pc, sp, bp);
+	for (;;) {
+		m = nearest(m, sp);
+		if (hook_unlikely(is_at(m, sp, pc))) {
+			if (hook_likely(unchanged(memo, m)))
+				break;
+			m = still_good(memo, m);
+			continue;
+		}
+		uint64_t rule;
+
+		if (hook_unlikely(!insp_hook_rule_known(pc, &rule)))
+			return capture_any(t, pc0, sp0, bp);
+		s->sp = sp;
+		s->pc = pc;
+		s++;
+		sp += (uint64_t)insp_hook_rule_offset(rule);
+		if (hook_unlikely(rule & unusual || sp > limit || s == &t->steps[HOOK_DEPTH]))
+			return capture_any(t, pc0, sp0, bp);
+		pc = load(sp - 8);
+	}
+	uint32_t n = (uint32_t)(s - t->steps), depth = (uint32_t)(m - &memo->frames[HOOK_PADS - 1]) + n;
+
+	if (hook_unlikely(m->bp_matters || depth > HOOK_DEPTH))
+		return capture_any(t, pc0, sp0, bp);
+	if (!n && depth == memo->n && memo->site)
+		return memo->site;
+	memo->n = depth;
+	return memo->site = site_of(t, append(m, s, n), depth);
 }

@@ -35,7 +35,7 @@ with()
 	local variant=$1 after=${PRELOAD_AFTER:+:$PRELOAD_AFTER}
 	shift
 	case $variant in
-	plain) LD_PRELOAD=${PRELOAD_AFTER:-} "$T/hook-run" "$@" ;;
+	plain) "$T/hook-run" env LD_PRELOAD="${PRELOAD_AFTER:-}" "$@" ;;
 	off | sampled | full) MEMINSPECT_HOOK=$variant "$T/hook-run" env LD_PRELOAD="$hook$after" "$@" ;;
 	heaptrack) "$T/hook-run" heaptrack -o "$T/ht" "$@" ;;
 	# its library alone, what it writes thrown away
