@@ -30,7 +30,7 @@ check "logging: the text is in the log" grep -q '^allocator' "$T/log"
 # ---- the machine interface
 printf '%s\n' '-interpreter-exec console "heap summary"' '-interpreter-exec console "heap chunks --bogus"' \
 	'-data-evaluate-expression 6*7' '-gdb-exit' >"$T/mi"
-timeout 60 "$GDB" -q -nx -i=mi2 -iex 'set auto-load no' -p "$PID" -x "$script" <"$T/mi" >"$T/out" 2>"$T/err"
+timeout -k 5 60 "$GDB" -q -nx -i=mi2 -iex 'set auto-load no' -p "$PID" -x "$script" <"$T/mi" >"$T/out" 2>"$T/err"
 check "MI: the text is console stream records" grep -q '^~"allocator' "$T/out"
 check "MI: the command is done" grep -q '^.done' "$T/out"
 check "MI: an error is one record" grep -q '^~"meminspect: no option' "$T/out"
@@ -77,7 +77,7 @@ check "killed meanwhile: GDB goes on" says '^still here'
 
 # ---- a terminal
 victim heap mix 1000000
-TERM=xterm timeout -k 2 200 expect -f "$(dirname "$0")/gdb_ways.exp" "$GDB" "$script" "$PID" "$T/verdicts" \
+TERM=xterm timeout -k 5 200 expect -f "$(dirname "$0")/gdb_ways.exp" "$GDB" "$script" "$PID" "$T/verdicts" \
 	>"$T/out" 2>"$T/err" </dev/null
 check "terminal: the dialogue ended" [ $? = 0 ]
 while read -r verdict what; do
