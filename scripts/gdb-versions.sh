@@ -2,48 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # gdb-versions.sh [DIR]: runs tests/live/gdb_*.sh with the GDB of other Debian releases; a table.
 #
-# Nothing is installed: packages are fetched through a private list of sources, made of the mirror
-# that this machine uses, and unpacked under DIR (default BUILD-gdb; what is there stays; not in BUILD, where make looks for its own files).
-# A newer GDB runs on its own release's loader and C library, an older one on the one here.
-# Environment: RELEASES, BUILD, VICTIMS, MEMINSPECT. Exit 77 when there is no mirror or no network.
+# Their packages are unpacked under DIR (default BUILD-gdb; what is there stays; not in BUILD, where make
+# looks for its own files). A newer GDB runs on its own release's loader and C library, an older one on
+# the one here. What a test printed is in DIR/RELEASE.TEST.log.
+# Environment: RELEASES; ONLY: a pattern of tests; TEST_TIMEOUT: seconds for one test; BUILD, VICTIMS,
+# MEMINSPECT. Exit 1 when a test failed or a GDB could not be fetched, 77 when none could.
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
 : "${BUILD:=$PWD/build}" "${MEMINSPECT:=$BUILD/meminspect}" "${VICTIMS:=$BUILD/victims}"
-: "${RELEASES:=bullseye bookworm trixie sid}"
+: "${RELEASES:=bullseye bookworm trixie sid}" "${ONLY:=gdb_*}" "${TEST_TIMEOUT:=400}"
 export BUILD MEMINSPECT VICTIMS
 mkdir -p "${1:-$BUILD-gdb}" || exit 1
 dir=$(cd "${1:-$BUILD-gdb}" && pwd)
-keys=/usr/share/keyrings/debian-archive-keyring.gpg
-# shellcheck disable=SC2016 # apt expands these
-mirror=$(apt-get indextargets --format '$(ORIGIN) $(REPO_URI)' 2>/dev/null |
-	awk '$1 == "Debian" && $2 !~ /security/ { print $2 }' | sort -u | head -n 1)
-if [ -z "$mirror" ] || [ ! -r "$keys" ]; then
-	echo "this machine has no Debian mirror to ask"
-	exit 77
-fi
-
-# fetch RELEASE: gdb and all that it depends on, unpacked in DIR/RELEASE/root
-fetch()
-{
-	local at=$dir/$1 options
-	mkdir -p "$at/lists/partial" "$at/cache/archives/partial" "$at/root" || return
-	: >"$at/status"
-	echo "deb [signed-by=$keys] $mirror $1 main" >"$at/sources.list"
-	options="-o Dir::Etc::sourcelist=$at/sources.list -o Dir::Etc::sourceparts=/dev/null
-		-o Dir::State=$at -o Dir::State::lists=$at/lists -o Dir::State::status=$at/status
-		-o Dir::Cache=$at/cache -o Dir::Cache::archives=$at/cache/archives
-		-o APT::Architecture=amd64 -o APT::Sandbox::User=root -o APT::Install-Recommends=false
-		-o Acquire::Retries=2 -o Acquire::http::Timeout=20 -o Debug::NoLocking=true
-		-o Acquire::Check-Valid-Until=false"
-	# shellcheck disable=SC2086 # a list of words
-	timeout 300 apt-get -qq $options update &&
-		timeout 600 apt-get -qq -y $options --download-only install gdb || return
-	for deb in "$at"/cache/archives/*.deb; do
-		dpkg -x "$deb" "$at/root" || return
-	done
-	rm -rf "$at/cache" "$at/lists"
-}
+# shellcheck disable=SC2206 # a pattern
+tests=(tests/live/$ONLY.sh)
+[ -x "${tests[0]}" ] || { echo "no test is called $ONLY" >&2; exit 2; }
 
 # The libc of a tree, 236 for 2.36; what is no number is older than everything.
 libc_of()
@@ -78,29 +52,44 @@ END
 	chmod 755 "$dir/$1/gdb"
 }
 
-fails=0 rows=''
+# cell LOG RC: what the table says of a test
+cell()
+{
+	local last
+	last=$(grep -v '^[[:space:]]*$' "$1" | tail -n 1)
+	case $2 in
+	0) echo "$last" ;;
+	77) echo "skipped: $last" ;;
+	124 | 137) echo "FAILED: still at work after $TEST_TIMEOUT s" ;;
+	*) echo "FAILED: $last" ;;
+	esac
+}
+
+ran=0 fails=0 rows=''
 for release in $RELEASES; do
 	gdb=$dir/$release/gdb
 	if [ "$release" = "$(. /etc/os-release && echo "${VERSION_CODENAME:-}")" ] && command -v gdb >/dev/null; then
 		gdb=gdb
-	elif [ ! -x "$gdb" ]; then
-		if ! fetch "$release" >"$dir/$release.log" 2>&1; then
-			echo "the gdb of $release cannot be fetched: $(tail -n 1 "$dir/$release.log")"
-			[ -n "$rows" ] || exit 77
-			continue
-		fi
-		wrap "$release"
+	else
+		scripts/debian-packages.sh --depends "$release" "$dir/$release/root" gdb || { fails=$((fails + 1)); continue; }
+		[ -x "$gdb" ] || wrap "$release"
 	fi
 	version=$("$gdb" --version 2>&1 | head -n 1)
 	row="| ${version##* } | $release |"
-	for test in tests/live/gdb_*.sh; do
-		GDB=$gdb "$test" >"$dir/$release.out" 2>&1 || fails=$((fails + 1))
-		grep -v '^[0-9]* passed' "$dir/$release.out" | sed "s|^|$release ${test##*/}: |"
-		row="$row $(tail -n 1 "$dir/$release.out") |"
+	for test in "${tests[@]}"; do
+		name=${test##*/}
+		log=$dir/$release.${name%.sh}.log
+		GDB=$gdb timeout -k 5 "$TEST_TIMEOUT" "$test" >"$log" 2>&1 </dev/null
+		rc=$?
+		case $rc in 0 | 77) ;; *) fails=$((fails + 1)) ;; esac
+		ran=$((ran + 1))
+		grep -v '^[0-9]* passed' "$log" | sed "s|^|$release $name: |"
+		row="$row $(cell "$log" "$rc") |"
 	done
 	rows="$rows$row
 "
 done
-printf '| GDB | Debian |%s\n|---|---|%s\n%s' "$(printf ' %s |' tests/live/gdb_*.sh)" \
-	"$(printf -- '---|%.0s' tests/live/gdb_*.sh)" "$rows"
+[ "$ran" != 0 ] || exit 77
+printf '| GDB | Debian |%s\n|---|---|%s\n%s' "$(printf ' %s |' "${tests[@]##*/}")" \
+	"$(printf -- '---|%.0s' "${tests[@]}")" "$rows"
 [ "$fails" = 0 ]
