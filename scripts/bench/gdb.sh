@@ -20,7 +20,7 @@ done
 T=$(mktemp -d) || exit 1
 pids=''
 # shellcheck disable=SC2086 # a list
-trap 'kill -9 $pids 2>/dev/null; rm -rf "$T"' EXIT
+trap 'exec 2>/dev/null; kill -9 $pids; rm -rf "$T"' EXIT
 trap 'exit 130' INT TERM
 crossed=0
 "${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-optimize-sibling-calls -o "$BUILD/bench-victim" \
@@ -53,7 +53,7 @@ inside()
 	local command=$1
 	shift
 	rm -f "$T/begin" "$T/end"
-	"$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set debuginfod enabled off' "$@" -x "$script" \
+	timeout -k 5 600 "$GDB" -q -nx -batch -iex 'set auto-load no' -iex 'set debuginfod enabled off' "$@" -x "$script" \
 		-ex "shell date +%s%N >$T/begin" -ex "$command" -ex "shell date +%s%N >$T/end" \
 		>"$T/out" 2>"$T/err" </dev/null
 	[ -s "$T/end" ] || { cat "$T/out" "$T/err" >&2; exit 1; }
@@ -104,30 +104,35 @@ rm -f "$core"
 
 start chunks "$REMOTE_CHUNKS"
 read -r from to < <(awk '$6 == "[heap]" { split($1, a, "-"); print "0x" a[1], "0x" a[2] }' "/proc/$pid/maps")
-serve()
-{
-	port=$((20000 + RANDOM % 20000))
-	gdbserver --multi "localhost:$port" >"$T/server" 2>&1 &
-	pids="$pids $!"
-	for ((i = 0; i < 200; i++)); do
-		grep -q Listening "$T/server" && return
-		sleep 0.05
-	done
-}
-serve
+gdbserver --multi localhost:0 >"$T/server" 2>&1 &
+pids="$pids $!"
+for ((i = 0; i < 200; i++)); do
+	port=$(sed -n 's/^Listening on port //p' "$T/server")
+	[ -z "$port" ] || break
+	sleep 0.05
+done
+[ -n "$port" ] || { echo "bench: gdbserver does not listen: $(tail -n 1 "$T/server")" >&2; exit 1; }
 remote=(-ex "target extended-remote localhost:$port" -ex "attach $pid")
 read -r a b < <(in_turn remote_in remote_dump) || exit 1
 row "gdbserver, $REMOTE_CHUNKS chunks; GDB's dump memory of the heap" "$a" "$b" -
 
 # The heap commands of others for GDB, in Python, one run each: they take minutes for a million.
 start chunks "$PEER_CHUNKS"
+# peer NAME FILE VARIABLE COMMAND
 peer()
 {
+	local ours theirs
 	if [ -z "$2" ] || [ ! -r "$2" ]; then
 		echo "skipped: $1 is not installed ($3=FILE says where its script is)"
 		return
 	fi
-	row "live, $PEER_CHUNKS chunks, each listed; $1, $4" "$(chunks_in)" "$(script=$2 inside "$4" -p "$pid")" -
+	ours=$(chunks_in) || exit 1
+	theirs=$(script=$2 inside "$4" -p "$pid") || exit 1
+	if [ "$(wc -l <"$T/out")" -lt "$PEER_CHUNKS" ]; then
+		echo "bench: \`$4\` of $1 does not list the chunks: $(tail -n 1 "$T/err")" >&2
+		exit 1
+	fi
+	row "live, $PEER_CHUNKS chunks, each listed; $1, $4" "$ours" "$theirs" -
 }
 peer GEF "${GEF:-}" GEF 'heap chunks'
 peer pwndbg "${PWNDBG:-}" PWNDBG 'heap'
