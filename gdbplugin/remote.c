@@ -171,7 +171,7 @@ void remote_ask_ran(const struct remote *r, FILE *commands, int fd, size_t pipe_
 	/* GDB would wait for ever for room in the pipe. */
 	if (!r->nthreads || r->nthreads > pipe_bytes / RAN_BYTES)
 		return;
-	fputs("define _meminspect_ran\n", commands);
+	fputs("with confirm off -- define _meminspect_ran\n", commands); /* it may be defined already */
 	for (size_t i = 0; i < r->nthreads; i++)
 		fprintf(commands, "remote get /proc/%d/schedstat /proc/self/fd/%d\n", r->threads[i].tid, fd);
 	fputs("end\nframe apply level 0 -s -q _meminspect_ran\n", commands);

@@ -593,6 +593,16 @@ static int assume_usage(struct ledger *l, struct insp_error *err)
 	return 0;
 }
 
+/* Why there is no smaps. */
+static const char *who_is_silent(const char *target_kind)
+{
+	if (!strcmp(target_kind, "core"))
+		return "a core";
+	if (!strcmp(target_kind, "live") || !strcmp(target_kind, "inferior"))
+		return "smaps could not be read, and so the kernel";
+	return "a remote target";
+}
+
 int insp_books_balance(const struct insp_snapshot *snapshot, struct insp_pool *pool,
 		       struct insp_books *ret, struct insp_error *err)
 {
@@ -610,7 +620,7 @@ int insp_books_balance(const struct insp_snapshot *snapshot, struct insp_pool *p
 		ret->missing = insp_pool_printf(pool,
 						"%s does not say which pages were in memory: the sizes of private "
 						"writable mappings stand in for resident bytes, and files are left out",
-						strcmp(snapshot->target_kind, "live") ? "a core" : "smaps could not be read, and so the kernel");
+						who_is_silent(snapshot->target_kind));
 	else if (!snapshot->residency.known)
 		ret->missing = "pagemap could not be read: where a mapping holds several things, its "
 			       "resident bytes are shared out by size";

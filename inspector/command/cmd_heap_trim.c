@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* heap trim: what malloc_trim would give back, without calling it. */
+#include <string.h>
+
 #include "analysis/trim.h"
 #include "command/heap_common.h"
 
@@ -86,6 +88,21 @@ static void explain(struct insp_report *r, const struct insp_trim *trim)
 static const struct insp_table table =
 	INSP_TABLE("arenas", NULL, columns, "no arena of glibc's malloc");
 
+/* Says how to trim from where the user is: in a shell, at GDB's prompt, at a dead process. */
+static int must_be_dry(const struct insp_snapshot *snap, struct insp_error *err)
+{
+	static const char only[] = "only --dry-run: nothing is called in the target";
+
+	if (!strcmp(snap->target_kind, "core"))
+		return insp_fail(err, INSP_E_USAGE, "%s", only);
+	if (strcmp(snap->target_kind, "live"))
+		return insp_fail(err, INSP_E_USAGE, "%s. To trim it: call (int)malloc_trim(0)", only);
+	return insp_fail(err, INSP_E_USAGE,
+			 "%s. To trim it, have the program call malloc_trim(0), or: "
+			 "gdb -p %d -batch -ex 'call (int)malloc_trim(0)'",
+			 only, snap->pid);
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
@@ -95,11 +112,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	int rc;
 
 	if (!a->dry_run)
-		return insp_fail(err, INSP_E_USAGE,
-				 "only --dry-run: nothing is called in the target. To trim it, have the "
-				 "program call malloc_trim(0), or: gdb -p %d -batch -ex 'call "
-				 "(int)malloc_trim(0)'",
-				 snap->pid);
+		return must_be_dry(snap, err);
 	rc = insp_trim_plan(snap, a->pad, ctx->pool, &trim, err);
 	if (rc)
 		return rc;

@@ -55,6 +55,20 @@ check "remote: what holds is found in TLS" says 'TLS\|thread-local'
 check "remote: what holds is found in a register" says 'r12'
 check "remote: the process works on" alive
 
+# ---- the second and later commands, and those about the process, in words that fit
+victim mix
+in_gdb -p "$PID" -x "$script" -ex "echo begin\\n" -ex 'heap arenas' -ex 'heap bins' -ex "echo end\\n" -ex 'heap trim'
+sed -n '/^begin$/,/^end$/p' "$T/out" >"$T/native.text"
+check "native: trim says what to type at this prompt" says '^meminspect: only --dry-run.*: call (int)malloc_trim(0)$'
+serve "$PID"
+in_gdb -ex "target remote 127.0.0.1:$PORT" -x "$script" -ex 'heap summary' -ex "echo begin\\n" -ex 'heap arenas' \
+	-ex 'heap bins' -ex "echo end\\n" -ex 'heap rss' -ex 'heap trim'
+sed -n '/^begin$/,/^end$/p' "$T/out" >"$T/remote.text"
+check "remote: the same text as of a native process, and nothing else" cmp "$T/native.text" "$T/remote.text"
+check "remote: the text is one" [ "$(wc -l <"$T/remote.text")" -gt 10 ]
+check "remote: rss says why it does not know" says '^warning: a remote target does not say which pages'
+check "remote: trim says what to type at this prompt" says '^meminspect: only --dry-run.*: call (int)malloc_trim(0)$'
+
 # ---- two inferiors: the threads of the other are no roots of this one
 victim threads 3
 serve "$leaky"

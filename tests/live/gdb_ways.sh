@@ -24,7 +24,7 @@ check "attached again: the command works" jq -e '.totals.in_use_bytes > 0' "$T/f
 
 # ---- logging
 in_gdb -p "$PID" -x "$script" -ex "set logging file $T/log" -ex 'set logging redirect on' \
-	-ex 'set logging enabled on' -ex 'heap summary' -ex 'set logging enabled off'
+	-ex 'set logging on' -ex 'heap summary' -ex 'set logging off'
 check "logging: the text is in the log" grep -q '^allocator' "$T/log"
 
 # ---- the machine interface
