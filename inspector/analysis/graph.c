@@ -300,13 +300,6 @@ void insp_graph_destroy(struct insp_graph *graph)
 	free(graph);
 }
 
-size_t insp_graph_bytes(const struct insp_graph *graph)
-{
-	return sizeof(*graph) + (graph->nchunks + 1) * sizeof(*graph->first) +
-	       graph->edges_cap * sizeof(*graph->edges) + graph->nroots * sizeof(*graph->roots) +
-	       graph->snapshot->regions.n * sizeof(*graph->regions);
-}
-
 void insp_graph_edges_of(const struct insp_graph *graph, uint32_t id, insp_edge_fn fn, void *ctx)
 {
 	const struct insp_snapshot *snap = graph->snapshot;

@@ -88,7 +88,6 @@ struct insp_graph {
 int insp_graph_create(const struct insp_snapshot *snapshot, unsigned nthreads,
 		      struct insp_graph **ret, struct insp_error *err) insp_must_check;
 void insp_graph_destroy(struct insp_graph *graph);
-size_t insp_graph_bytes(const struct insp_graph *graph);
 
 const char *insp_root_kind_key(enum insp_root_kind kind);   /* "data", "tls", ... */
 const char *insp_region_use_key(enum insp_region_use use);  /* "data", "heap", "read_only", ... */

@@ -25,7 +25,7 @@ struct deferred {
 struct insp_pool {
 	struct block *head;
 	struct deferred *deferred;
-	size_t next_block_bytes, total_bytes;
+	size_t next_block_bytes;
 };
 
 struct insp_pool *insp_pool_create(void)
@@ -67,7 +67,6 @@ void *insp_pool_alloc(struct insp_pool *pool, size_t size_bytes)
 		if (!b)
 			return NULL;
 		b->size_bytes = block_bytes;
-		pool->total_bytes += block_bytes;
 		if (pool->next_block_bytes < POOL_MAX_BLOCK)
 			pool->next_block_bytes *= 2;
 		/* A block that only holds one large object must not hide the room of the last. */
@@ -138,11 +137,6 @@ char *insp_pool_printf(struct insp_pool *pool, const char *fmt, ...)
 		va_end(ap);
 	}
 	return s;
-}
-
-size_t insp_pool_bytes(const struct insp_pool *pool)
-{
-	return pool->total_bytes;
 }
 
 int insp_pool_defer(struct insp_pool *pool, void (*fn)(void *), void *arg)

@@ -31,9 +31,6 @@ void *insp_pool_memdup(struct insp_pool *pool, const void *p, size_t size_bytes)
 char *insp_pool_printf(struct insp_pool *pool, const char *fmt, ...) insp_printf(2, 3)
 	insp_must_check;
 
-/* The bytes taken from the system so far. */
-size_t insp_pool_bytes(const struct insp_pool *pool);
-
 /* Ties an outside resource to the pool: fn(arg) runs in destroy, last registered first. */
 int insp_pool_defer(struct insp_pool *pool, void (*fn)(void *), void *arg) insp_must_check;
 

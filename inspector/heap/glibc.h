@@ -48,7 +48,7 @@
 /* struct malloc_state. bins to max_system_mem always keep their distances; the front varies. */
 struct insp_glibc_state_layout {
 	const char *versions;
-	uint16_t mutex, flags, fastbins, top, last_remainder, bins, next, next_free,
+	uint16_t mutex, flags, fastbins, top, last_remainder, bins, next,
 		attached_threads, system_mem, max_system_mem, size;
 };
 
@@ -130,7 +130,7 @@ struct insp_glibc_mmapped {
 
 struct insp_glibc_stats {
 	uint64_t unknown_bytes;
-	uint32_t nbad, nunreadable;
+	uint32_t nbad;
 };
 
 /* The walk state of one instance. */

@@ -288,7 +288,7 @@ static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *en
 		const struct insp_region *r = insp_regions_find(env->regions, a->top);
 
 		if (r && r->flags & INSP_REGION_BRK)
-			start = a->top - a->system_mem < r->start ? r->start : r->start;
+			start = r->start;
 	}
 	mapped = start ? insp_glibc_mapped_end(env->regions, start) : 0;
 	if (!mapped)

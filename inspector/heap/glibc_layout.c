@@ -84,7 +84,6 @@ bool insp_glibc_state_layout(uint64_t bins, struct insp_glibc_state_layout *ret)
 		.last_remainder = (uint16_t)(b - 8),
 		.bins = b,
 		.next = (uint16_t)(b + BINS_BYTES + 16),
-		.next_free = (uint16_t)(b + BINS_BYTES + 24),
 		.attached_threads = (uint16_t)(b + BINS_BYTES + 32),
 		.system_mem = (uint16_t)(b + BINS_BYTES + 40),
 		.max_system_mem = (uint16_t)(b + BINS_BYTES + 48),

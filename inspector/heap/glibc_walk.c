@@ -434,7 +434,6 @@ static uint64_t skip_unreadable(struct insp_glibc_walk *w, uint64_t addr)
 	uint64_t next = resync(w, (addr & ~(GLIBC_PAGE - 1)) + GLIBC_PAGE, addr);
 
 	unknown(w, addr, next);
-	w->g->stats.nunreadable++;
 	insp_heap_finding(w->result, w->env->pool, INSP_HEAP_UNREADABLE, addr,
 			  "%" PRIu64 " bytes from %#" PRIx64
 			  " on could not be read or follow what could not",

@@ -699,12 +699,3 @@ bool insp_chunk_iter_next(struct insp_chunk_iter *it, struct insp_chunk *ret)
 	chunk_fill(chunks, s, start, end, it->id++, ret);
 	return true;
 }
-
-size_t insp_chunks_bytes(const struct insp_chunks *chunks)
-{
-	size_t total = chunks->spans_cap * sizeof(*chunks->spans) + chunks->n;
-
-	for (size_t i = 0; i < chunks->nspans; i++)
-		total += chunks->spans[i].nwords * sizeof(uint64_t) * 17 / 16;
-	return total;
-}

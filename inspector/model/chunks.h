@@ -221,7 +221,4 @@ bool insp_chunk_iter_next(struct insp_chunk_iter *it, struct insp_chunk *ret);
 #define insp_chunks_each(chunks, it, c) \
 	for (insp_chunk_iter_init(&(it), (chunks)); insp_chunk_iter_next(&(it), &(c));)
 
-/* Own memory of the store, bytes. */
-size_t insp_chunks_bytes(const struct insp_chunks *chunks);
-
 #endif

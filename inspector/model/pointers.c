@@ -88,12 +88,6 @@ void insp_pointers_destroy(struct insp_pointers *pointers)
 	free(pointers);
 }
 
-size_t insp_pointers_bytes(const struct insp_pointers *pointers)
-{
-	return sizeof(*pointers) + pointers->n * sizeof(*pointers->items) +
-	       pointers->npages * sizeof(*pointers->pages);
-}
-
 void insp_pointers_add_range(struct insp_pointers *pointers, uint64_t start, uint64_t end)
 {
 	struct {

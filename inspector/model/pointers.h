@@ -75,9 +75,6 @@ int insp_pointers_seal(struct insp_pointers *pointers);
 /* The first page at or behind addr: an index, npages if there is none. Sealed only. */
 size_t insp_pointers_page_from(const struct insp_pointers *pointers, uint64_t addr);
 
-/* Own memory that was touched, bytes. */
-size_t insp_pointers_bytes(const struct insp_pointers *pointers);
-
 /*
  * The pointers in [addr, end) in address order. Sealed only.
  *

@@ -10,11 +10,6 @@ static const struct insp_renderer *const renderers[] = {
 	NULL,
 };
 
-const struct insp_renderer *const *insp_renderers(void)
-{
-	return renderers;
-}
-
 const struct insp_renderer *insp_renderer_find(const char *name)
 {
 	for (size_t i = 0; renderers[i]; i++)

@@ -43,8 +43,6 @@ struct insp_renderer {
 #include "render/renderers.def"
 #undef X
 
-/* The table, in the order of renderers.def; ends with NULL. */
-const struct insp_renderer *const *insp_renderers(void);
 /* By name, NULL when there is none. */
 const struct insp_renderer *insp_renderer_find(const char *name);
 

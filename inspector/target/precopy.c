@@ -347,7 +347,6 @@ static int one_round(struct insp_precopy *p)
 			return INSP_E_INTERRUPTED;
 	}
 	insp_image_flush(p->image);
-	p->info.rounds++;
 	p->info.copied_bytes += p->sum;
 	return 0;
 }

@@ -31,7 +31,6 @@ struct insp_precopy_info {
 	uint64_t copied_bytes;	  /* while it ran */
 	uint64_t dirty_bytes;	  /* written again since the last round */
 	uint64_t held_bytes;	  /* copied in finish */
-	unsigned rounds;
 };
 
 /* Can this kernel do it at all? 0, or INSP_E_UNSUPPORTED with the reason. Tried on ourselves. */

@@ -283,40 +283,9 @@ int insp_space_read(struct insp_space *space, uint64_t addr, void *buf, size_t s
 	return 0;
 }
 
-int insp_space_u8(struct insp_space *space, uint64_t addr, uint8_t *ret)
-{
-	return insp_space_read(space, addr, ret, sizeof(*ret));
-}
-
-int insp_space_u16(struct insp_space *space, uint64_t addr, uint16_t *ret)
-{
-	return insp_space_read(space, addr, ret, sizeof(*ret));
-}
-
-int insp_space_u32(struct insp_space *space, uint64_t addr, uint32_t *ret)
-{
-	return insp_space_read(space, addr, ret, sizeof(*ret));
-}
-
 int insp_space_u64(struct insp_space *space, uint64_t addr, uint64_t *ret)
 {
 	return insp_space_read(space, addr, ret, sizeof(*ret));
-}
-
-int insp_space_cstr(struct insp_space *space, uint64_t addr, char *buf, size_t size_bytes)
-{
-	for (size_t i = 0; i + 1 < size_bytes; i++) {
-		uint8_t c;
-
-		if (insp_space_u8(space, addr + i, &c))
-			return INSP_E_FAULT;
-		buf[i] = (char)c;
-		if (!c)
-			return 0;
-	}
-	if (size_bytes)
-		buf[size_bytes - 1] = '\0';
-	return 0;
 }
 
 void insp_stream_begin(struct insp_stream *stream, struct insp_space *space, uint64_t start,

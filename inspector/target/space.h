@@ -35,13 +35,7 @@ uint64_t insp_space_bytes_read(const struct insp_space *space);
 /* All of it or INSP_E_FAULT (no message). On a fault buf may hold part of it. */
 int insp_space_read(struct insp_space *space, uint64_t addr, void *buf, size_t size_bytes)
 	insp_must_check;
-int insp_space_u8(struct insp_space *space, uint64_t addr, uint8_t *ret) insp_must_check;
-int insp_space_u16(struct insp_space *space, uint64_t addr, uint16_t *ret) insp_must_check;
-int insp_space_u32(struct insp_space *space, uint64_t addr, uint32_t *ret) insp_must_check;
 int insp_space_u64(struct insp_space *space, uint64_t addr, uint64_t *ret) insp_must_check;
-/* A NUL-terminated string of at most size_bytes - 1 characters; longer ones are cut. */
-int insp_space_cstr(struct insp_space *space, uint64_t addr, char *buf, size_t size_bytes)
-	insp_must_check;
 const struct insp_regions *insp_space_regions(const struct insp_space *space);
 struct insp_target *insp_space_target(const struct insp_space *space);
 

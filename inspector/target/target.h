@@ -48,7 +48,6 @@ struct insp_stop_report {
 	uint32_t nthreads, nunstoppable; /* threads seen; in D state, frozen or zombies: not stopped */
 	uint32_t restarts_mended; /* system calls kept from returning EINTR because of us */
 	bool cut_short;		  /* max_pause_ns ran out: the target was let go early */
-	bool raised_priority;
 };
 
 /* A file of the target, by what it is good for. */

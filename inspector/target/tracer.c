@@ -189,11 +189,12 @@ static int tick_create(struct insp_tracer *t, struct insp_error *err)
 }
 
 /* Against threads of the target that want the CPU while we try to stop the rest of them. */
-static bool raise_priority(void)
+static void raise_priority(void)
 {
 	struct sched_param fifo = {.sched_priority = 1};
 
-	return !sched_setscheduler(0, SCHED_FIFO, &fifo) || !setpriority(PRIO_PROCESS, 0, -20);
+	if (sched_setscheduler(0, SCHED_FIFO, &fifo))
+		(void)setpriority(PRIO_PROCESS, 0, -20); /* or as we are: only slower */
 }
 
 static bool orphaned(const struct insp_tracer *t)
@@ -211,7 +212,7 @@ static int stop_target(struct insp_tracer *t)
 		rc = insp_halt_seize(t, &t->err);
 	if (rc)
 		return rc;
-	t->raised = raise_priority();
+	raise_priority();
 	rc = orphaned(t) ? INSP_E_GONE : insp_halt_stop(t, &t->err);
 	if (rc)
 		return rc;
@@ -278,7 +279,6 @@ static int tracer_main(void *arg)
 		say(t, INSP_TRACER_HELD, 0);
 		hold(t);
 	}
-	t->let_go_ns = insp_now_ns();
 	say(t, INSP_TRACER_LET_GO, 0);
 	if (t->kept)
 		keep(t);
@@ -324,10 +324,8 @@ static void *starter_main(void *arg)
 		wait_for_end(pid);
 	if (!t->detached_ns)
 		t->detached_ns = insp_now_ns();
-	if (!(look(t) & INSP_TRACER_LET_GO)) { /* it was killed */
-		t->let_go_ns = t->detached_ns;
+	if (!(look(t) & INSP_TRACER_LET_GO)) /* it was killed */
 		t->cut_short = true;
-	}
 	say(t, INSP_TRACER_LET_GO | INSP_TRACER_DETACHED | INSP_TRACER_ENDED, 0);
 	return NULL;
 }
@@ -383,7 +381,6 @@ static void fill_report(const struct insp_tracer *t, struct insp_stop_report *re
 		.nthreads = t->nzombies,
 		.restarts_mended = t->nmended,
 		.cut_short = t->cut_short,
-		.raised_priority = t->raised,
 	};
 	for (size_t i = 0; i < t->n; i++) {
 		report->nthreads += t->tracees[i].phase != INSP_TRACEE_DEAD;
@@ -489,11 +486,6 @@ int insp_tracer_call(struct insp_tracer *t, insp_tracer_fn fn, void *ctx, struct
 void insp_tracer_abandon(struct insp_tracer *t)
 {
 	say(t, INSP_TRACER_RELEASE, 0);
-}
-
-struct insp_live *insp_tracer_live(struct insp_tracer *t)
-{
-	return t->live;
 }
 
 struct insp_tracee *insp_tracer_tracees(struct insp_tracer *t, size_t *ret_n)

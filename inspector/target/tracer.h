@@ -73,7 +73,6 @@ int insp_tracer_call(struct insp_tracer *tracer, insp_tracer_fn fn, void *ctx,
 void insp_tracer_keep(struct insp_tracer *tracer, int child);
 void insp_tracer_drop(struct insp_tracer *tracer);
 
-struct insp_live *insp_tracer_live(struct insp_tracer *tracer);
 /* Views, good while the target is held; the dead are among them. */
 struct insp_tracee *insp_tracer_tracees(struct insp_tracer *tracer, size_t *ret_n);
 

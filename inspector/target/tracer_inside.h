@@ -86,11 +86,11 @@ struct insp_tracer {
 
 	int rc;				/* of stopping */
 	struct insp_error err;
-	uint64_t first_interrupt_ns, all_stopped_ns, let_go_ns, detached_ns, deadline_ns;
+	uint64_t first_interrupt_ns, all_stopped_ns, detached_ns, deadline_ns;
 	uint32_t nzombies, nmended, count_differed;
 	uint32_t nfailed;		/* threads seen that could not be seized */
 	bool executed;			/* the target became another program meanwhile */
-	bool cut_short, raised;
+	bool cut_short;
 };
 
 /* From a call in the tracer: the target is let go when the call is over. */

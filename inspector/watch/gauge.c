@@ -26,11 +26,6 @@ struct insp_gauge {
 	uint64_t pss, pss_mono_ns, pss_next_ns;
 };
 
-int insp_gauge_pid(const struct insp_gauge *gauge)
-{
-	return gauge->pid;
-}
-
 const char *insp_gauge_comm(const struct insp_gauge *gauge)
 {
 	return gauge->comm;

@@ -64,7 +64,6 @@ void insp_gauge_close(struct insp_gauge *gauge);
 int insp_gauge_read(struct insp_gauge *gauge, struct insp_sample *ret,
 		    struct insp_error *err) insp_must_check;
 
-int insp_gauge_pid(const struct insp_gauge *gauge);
 const char *
 insp_gauge_comm(const struct insp_gauge *gauge);	   /* as of the last read; made printable */
 uint64_t insp_gauge_ticks(const struct insp_gauge *gauge); /* of its start, since boot */
