@@ -223,7 +223,7 @@ static void walk_thread_arena(struct insp_glibc *g, const struct insp_heap_env *
 	struct heap_info h;
 	unsigned n;
 
-	for (n = 0; addr && n < MAX_HEAPS; n++, addr = h.prev) {
+	for (n = 0; (addr || !n) && n < MAX_HEAPS; n++, addr = h.prev) {
 		if (!heap_read(g, env->space, addr, a->addr, &h)) {
 			insp_heap_finding(result, env->pool, INSP_HEAP_HEADER, addr,
 					  "no heap_info of the arena at %#" PRIx64
@@ -251,10 +251,10 @@ static void mend_top(struct insp_glibc *g, const struct insp_heap_env *env,
 		     struct insp_heap_result *result, const struct insp_glibc_arena *a,
 		     uint64_t start, uint64_t end)
 {
-	if (a->top >= start && a->top < end)
+	if (a->top >= start && a->top < end && !(a->top & (GLIBC_ALIGN - 1)))
 		return;
 	insp_heap_finding(result, env->pool, INSP_HEAP_BAD_TOP, a->addr,
-			  "top of the main arena is %#" PRIx64 ", outside of its memory "
+			  "top of the main arena is %#" PRIx64 ", no chunk of its memory "
 			  "%#" PRIx64 "-%#" PRIx64,
 			  a->top, start, end);
 	if (result->chunks->n && !g->stats.nbad &&
@@ -297,7 +297,8 @@ static void walk_main_arena(struct insp_glibc *g, const struct insp_heap_env *en
 	end = mapped;
 	if (!contiguous)
 		end = insp_glibc_top_end(a, env->space, start, end);
-	else if (a->system_mem <= mapped - start)
+	else if (a->system_mem <= mapped - start &&
+		 (a->top < start || a->top >= mapped || a->top < start + a->system_mem))
 		end = start + a->system_mem;
 	end &= ~(GLIBC_ALIGN - 1);
 	if (first + GLIBC_MIN_SIZE > end ||

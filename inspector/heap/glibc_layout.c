@@ -16,7 +16,8 @@
 
 #include <stddef.h>
 
-#define BINS_BYTES (GLIBC_NBINS * 16)
+#define BINS_BYTES   (GLIBC_NBINS * 16)
+#define ODD_BINS_MAX 8
 
 static const struct {
 	const char *versions;
@@ -145,35 +146,47 @@ bool insp_glibc_writable(const struct insp_regions *regions, uint64_t addr)
 	return r && r->prot & INSP_PROT_WRITE && !(r->flags & INSP_REGION_DEVICE);
 }
 
+/* Members before and behind the bins that cannot be what they should: overwritten, or no arena. */
+static int damaged_members(const struct insp_regions *regions, uint64_t addr, const uint8_t *p)
+{
+	uint64_t top = insp_glibc_load(p - 16), next = insp_glibc_load(p + BINS_BYTES + 16),
+		 system_mem = insp_glibc_load(p + BINS_BYTES + 40),
+		 max_system_mem = insp_glibc_load(p + BINS_BYTES + 48);
+	int n = 0;
+
+	n += top & (GLIBC_ALIGN - 1) || (top != addr - 16 && !insp_glibc_writable(regions, top));
+	n += system_mem > max_system_mem || max_system_mem >> 47;
+	n += next & 7 || !insp_glibc_writable(regions, next);
+	return n;
+}
+
 int insp_glibc_bins_score(const struct insp_regions *regions, uint64_t addr, const uint8_t *p)
 {
-	uint64_t top = insp_glibc_load(p - 16), system_mem, max_system_mem, next;
-	int empty = 0, full = 0;
+	int empty = 0, odd = 0, damaged;
 
-	/* Cheap ones first: most candidates go here. */
-	system_mem = insp_glibc_load(p + BINS_BYTES + 40);
-	max_system_mem = insp_glibc_load(p + BINS_BYTES + 48);
-	next = insp_glibc_load(p + BINS_BYTES + 16);
-	if (top & (GLIBC_ALIGN - 1) || system_mem > max_system_mem || max_system_mem >> 47 ||
-	    next & 7 || !next)
-		return -1;
 	for (int i = 0; i < GLIBC_NBINS; i++) {
 		uint64_t fd = insp_glibc_load(p + 16 * i), bk = insp_glibc_load(p + 16 * i + 8);
 		uint64_t self = addr + 16 * (uint64_t)i - 16;
 
 		if (fd == self && bk == self)
 			empty++;
-		else if (fd != self && bk != self && !((fd | bk) & (GLIBC_ALIGN - 1)) &&
-			 insp_glibc_writable(regions, fd) && insp_glibc_writable(regions, bk))
-			full++;
+		else if (fd == self || bk == self || (fd | bk) & (GLIBC_ALIGN - 1) ||
+			 !insp_glibc_writable(regions, fd) || !insp_glibc_writable(regions, bk))
+			odd++;
+		if (odd > ODD_BINS_MAX)
+			return -1;
 	}
 	/* The last bin is for chunks beyond any size: it stays empty, so some are always. */
-	if (empty < 4 || empty + full < GLIBC_NBINS - 8)
+	if (empty < 4)
 		return -1;
-	if ((top != addr - 16 && !insp_glibc_writable(regions, top)) ||
-	    !insp_glibc_writable(regions, next))
+	/*
+	 * A wild top is what one looks for in a broken heap: with so many bins right it is damage. But the
+	 * same array taken one bin too early or too late looks like that, too, and has an odd bin.
+	 */
+	damaged = damaged_members(regions, addr, p);
+	if (damaged && (odd || damaged > 2))
 		return -1;
-	return empty + full;
+	return GLIBC_NBINS - odd - damaged;
 }
 
 static uint32_t load32(const uint8_t *p)

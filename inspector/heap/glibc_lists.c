@@ -432,23 +432,42 @@ static void count_unlisted(struct lists *l)
 	}
 }
 
+/* The arena's top chunk: where it says, or what the walk took for it at the end of a piece. */
+static bool top_chunk(const struct lists *l, const struct insp_glibc_arena *a, struct insp_chunk *ret)
+{
+	const struct insp_chunks *chunks = l->result->chunks;
+	int64_t id = insp_chunks_at(chunks, a->top);
+
+	if (id >= 0) {
+		insp_chunks_get(chunks, (uint32_t)id, ret);
+		if (ret->addr == a->top && ret->state == INSP_CHUNK_TOP)
+			return true;
+	}
+	insp_vec_each(&l->g->segments, s) {
+		if (&l->g->arenas.items[s->arena] != a)
+			continue;
+		id = insp_chunks_at(chunks, s->end - 1);
+		if (id >= 0) {
+			insp_chunks_get(chunks, (uint32_t)id, ret);
+			if (ret->state == INSP_CHUNK_TOP)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void fill_arenas(struct lists *l)
 {
-	struct insp_chunks *chunks = l->result->chunks;
 	struct insp_glibc *g = l->g;
 
 	insp_vec_each(&g->arenas, a) {
 		struct insp_arena *out = &l->result->arenas->items[a->index];
-		int64_t id = insp_chunks_at(chunks, a->top);
 		struct insp_chunk c;
 
 		out->spans_bytes = insp_glibc_walked_bytes(g, (uint32_t)(a - g->arenas.items));
-		if (id >= 0) {
-			insp_chunks_get(chunks, (uint32_t)id, &c);
-			if (c.addr == a->top && c.state == INSP_CHUNK_TOP) {
-				out->top_addr = c.addr;
-				out->top_bytes = c.size;
-			}
+		if (top_chunk(l, a, &c)) {
+			out->top_addr = c.addr;
+			out->top_bytes = c.size;
 		}
 		if (out->spans_bytes != a->system_mem)
 			insp_heap_finding(l->result, l->env->pool, INSP_HEAP_ARENA_TOTAL, a->addr,

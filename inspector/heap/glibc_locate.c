@@ -420,7 +420,7 @@ static const char *read_version(const struct insp_heap_env *env, const struct in
 
 static int confidence(const struct insp_glibc *g, int bins_score, bool known, bool closed)
 {
-	int c = 40 + bins_score * 30 / GLIBC_NBINS; /* up to 70 for the bins alone */
+	int c = 40 + (bins_score * 30 + GLIBC_NBINS - 1) / GLIBC_NBINS; /* up to 70 for the bins alone */
 
 	c += closed ? 15 : -25;
 	c += known || g->from_dwarf ? 5 : -10;
@@ -513,7 +513,7 @@ static struct insp_glibc *make_unused(const struct insp_heap_env *env, const str
 	g->confidence = 100;
 	g->refused = insp_pool_printf(env->pool,
 				      "nothing to walk: %s is mapped, but its malloc holds no "
-				      "arena: never called, or replaced by another",
+				      "arena: never called, replaced by another, or overwritten",
 				      insp_module_basename(m));
 	return g;
 }

@@ -498,6 +498,20 @@ static void glibc__bad_top_is_found(void **state)
 	victim_stop(&v);
 }
 
+/* An arena with such a top is one still: to call that malloc unused would send people elsewhere. */
+static void glibc__arena_with_a_wild_top_is_walked(void **state)
+{
+	struct victim v;
+
+	(void)state;
+	start_broken(&v, "wildtop");
+	check_tiling(&v);
+	check_mallinfo(&v);
+	assert_non_null(find(&v, "bad_top"));
+	assert_true(glibc_of(v.snap)->walked);
+	victim_stop(&v);
+}
+
 static void glibc__loop_ends_and_the_rest_is_reached_from_behind(void **state)
 {
 	struct victim v;
@@ -554,6 +568,7 @@ int main(void)
 		cmocka_unit_test(glibc__tunables),
 		cmocka_unit_test(glibc__bad_size_is_found_and_passed),
 		cmocka_unit_test(glibc__bad_top_is_found),
+		cmocka_unit_test(glibc__arena_with_a_wild_top_is_walked),
 		cmocka_unit_test(glibc__loop_ends_and_the_rest_is_reached_from_behind),
 		cmocka_unit_test(glibc__stop_inside_malloc),
 	};

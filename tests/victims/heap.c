@@ -271,6 +271,22 @@ static void do_loop(size_t n)
 	broken_what = "list_loop";
 }
 
+/* main_arena.top, to which the last chunk of the unsorted bin leads. */
+static void do_wildtop(size_t n)
+{
+	char *low = get(3000), *volatile first; /* the compiler minds what is done to a freed one */
+
+	do_mix(n);
+	first = get(3000);
+	blocks[nblocks++] = low;
+	blocks[nblocks++] = get(100000); /* keeps it away from top */
+	broken_addr = first - 16;
+	free(first);
+	while (broken_addr >= low - (1 << 20) && broken_addr < (char *)sbrk(0))
+		broken_addr = ((char **)broken_addr)[2];
+	broken_what = "wild_top";
+}
+
 static void do_tcache(size_t n)
 {
 	static char *p[64 * 7];
@@ -291,7 +307,7 @@ static const struct {
 	{"mmapped", do_mmapped},   {"noncontig", do_noncontig}, {"sbrk", do_sbrk},
 	{"threads", do_threads},   {"heaps", do_heaps},	      {"spin", do_spin},
 	{"badsize", do_badsize},   {"badtop", do_badtop},     {"loop", do_loop},
-	{"tcache", do_tcache},
+	{"wildtop", do_wildtop},   {"tcache", do_tcache},
 };
 
 /* Here nothing may allocate any more. */
@@ -303,6 +319,8 @@ static void break_it(void)
 		chunk[1] = 0x4141414141414141;
 	else if (strcmp(broken_what, "bad_top") == 0)
 		chunk[1] = 0xffffffffffffffff;
+	else if (strcmp(broken_what, "wild_top") == 0)
+		chunk[0] = 0x4141414141414140;
 	else if (strcmp(broken_what, "list_loop") == 0)
 		chunk[2] = (size_t)chunk;
 }
