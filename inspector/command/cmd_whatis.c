@@ -100,7 +100,7 @@ static void report_site(struct insp_report *r, struct insp_context *ctx, uint64_
 	if (id < 0 || !snap->sites || snap->sites->state != INSP_SITES_RECORDING)
 		return;
 	insp_chunks_get(snap->chunks, (uint32_t)id, &c);
-	record = insp_sites_record_at(snap->sites, c.mem);
+	record = insp_sites_record_of(snap->sites, &c);
 	if (!record) {
 		if (insp_chunk_state_live(c.state))
 			insp_note(r, INSP_NOTE, "not_recorded",

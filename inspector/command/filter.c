@@ -495,7 +495,7 @@ static bool test_site(const struct insp_filter *f, const struct node *n, uint32_
 static bool test_age(const struct insp_filter *f, const struct node *n, const struct insp_chunk *c)
 {
 	const struct insp_sites *sites = f->ctx->snapshot->sites;
-	const struct insp_site_record *r = insp_sites_record_at(sites, c->mem);
+	const struct insp_site_record *r = insp_sites_record_of(sites, c);
 	uint64_t now = f->ctx->snapshot->taken_at_ns - sites->started_ns, born;
 
 	if (!r)

@@ -71,7 +71,8 @@ size_t insp_sites_stack(const struct insp_sites *sites, uint32_t site, uint64_t 
 	return n;
 }
 
-const struct insp_site_record *insp_sites_record_at(const struct insp_sites *sites, uint64_t addr)
+/* The first record at addr or behind. */
+static size_t first_from(const struct insp_sites *sites, uint64_t addr)
 {
 	size_t low = 0, high = sites->nrecords;
 
@@ -83,9 +84,22 @@ const struct insp_site_record *insp_sites_record_at(const struct insp_sites *sit
 		else
 			high = middle;
 	}
-	if (low == sites->nrecords || sites->records[low].addr != addr)
-		return NULL;
-	return &sites->records[low];
+	return low;
+}
+
+const struct insp_site_record *insp_sites_record_at(const struct insp_sites *sites, uint64_t addr)
+{
+	size_t i = first_from(sites, addr);
+
+	return i < sites->nrecords && sites->records[i].addr == addr ? &sites->records[i] : NULL;
+}
+
+const struct insp_site_record *insp_sites_record_of(const struct insp_sites *sites,
+						    const struct insp_chunk *c)
+{
+	size_t i = first_from(sites, c->mem);
+
+	return i < sites->nrecords && sites->records[i].addr - c->mem < c->usable ? &sites->records[i] : NULL;
 }
 
 static void add_up(struct insp_sites *sites)

@@ -103,6 +103,11 @@ int insp_sites_join(struct insp_sites *sites, const struct insp_chunks *chunks,
 /* The record of the block at addr (what malloc returned), or NULL: a view. */
 const struct insp_site_record *insp_sites_record_at(const struct insp_sites *sites, uint64_t addr);
 
+/* The same for the block in a chunk, behind insp_sites_join. Not always at its start: an aligned block that has
+   a mapping of its own lies somewhere in it. */
+const struct insp_site_record *insp_sites_record_of(const struct insp_sites *sites,
+						    const struct insp_chunk *c);
+
 /* How many blocks a record stands for: 1, or in sampled mode one divided by its chance to be drawn. */
 double insp_sites_weight(const struct insp_sites *sites, uint64_t size_bytes);
 

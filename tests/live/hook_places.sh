@@ -74,7 +74,15 @@ check 'and the program works on' alive
 start env LD_PRELOAD="$hook" MEMINSPECT_HOOK=full "$VICTIMS/hook_late"
 mi heap top --by function --format json "$PID"
 check 'preloaded, it records there, all by name and by the stub' json \
-	'[.top[] | select(.name == "main")][0].inuse_objects == 1998'
+	'[.top[] | select(.name == "main")][0].inuse_objects == 1999'
+# As it happens, also a block that does not lie at the start of its chunk.
+addr=$(truth aligned)
+mi whatis "$addr" --format json "$PID"
+site=$(jq .allocation.site "$T/out")
+check 'whatis knows who asked for an aligned block in a mapping of its own' json \
+	'.allocation.requested == 300000 and .allocation.frames[0].function == "main"'
+mi heap chunks --site "$site" --where 'age >= 0 and state = mmapped' --format json "$PID"
+check 'and so do heap chunks --site and --where' json '[.chunks[] | select(.size > 300000)] | length == 1'
 gcc -shared -fPIC -O1 -fno-builtin -o "$T/front.so" -xc - <<<'
 #include <stddef.h>
 void *__libc_malloc(size_t);

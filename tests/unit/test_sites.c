@@ -47,6 +47,33 @@ static void sites__reads_what_full_mode_wrote(void **state)
 	fake_destroy(t.fake);
 }
 
+/* As memalign makes them: 65520 bytes of a mapping come before the block. */
+static void sites__find_aligned_blocks_inside_of_their_chunk(void **state)
+{
+	const struct insp_geometry glibc = {.shift = 4, .lead = 16, .tail = 8};
+	struct fakehook t = fakehook_build(INSP_HOOK_FULL);
+	struct insp_sites *s = fakehook_read(&t);
+	struct insp_chunks *chunks = insp_chunks_create();
+	struct insp_chunk c;
+
+	(void)state;
+	insp_chunks_span_begin(chunks, FAKEHOOK_BLOCK - 0x10000, FAKEHOOK_BLOCK + 0x10000, 0, glibc);
+	insp_chunks_add(chunks, FAKEHOOK_BLOCK - 0x10000, INSP_CHUNK_MMAPPED);
+	insp_chunks_add(chunks, FAKEHOOK_BLOCK + 0x1000, INSP_CHUNK_TOP);
+	insp_chunks_span_end(chunks);
+	assert_int_equal(insp_chunks_seal(chunks, NULL), 0);
+	assert_int_equal(insp_sites_join(s, chunks, NULL), 0);
+	insp_chunks_get(chunks, 0, &c);
+	assert_null(insp_sites_record_at(s, c.mem));
+	assert_ptr_equal(insp_sites_record_of(s, &c), insp_sites_record_at(s, FAKEHOOK_BLOCK));
+	assert_non_null(insp_sites_record_of(s, &c));
+	insp_chunks_get(chunks, 1, &c);
+	assert_null(insp_sites_record_of(s, &c));
+	insp_chunks_destroy(chunks);
+	insp_sites_destroy(s);
+	fake_destroy(t.fake);
+}
+
 static void sites__reads_samples(void **state)
 {
 	struct fakehook t = fakehook_build(INSP_HOOK_SAMPLED);
@@ -118,6 +145,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sites__reads_what_full_mode_wrote),
+		cmocka_unit_test(sites__find_aligned_blocks_inside_of_their_chunk),
 		cmocka_unit_test(sites__reads_samples),
 		cmocka_unit_test(sites__refuses_other_versions),
 		cmocka_unit_test(sites__survives_nonsense),
