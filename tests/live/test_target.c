@@ -255,7 +255,7 @@ static void hold_a_crowd(int n, int rounds)
 static void stop__holds_5000_threads(void **state)
 {
 	(void)state;
-	hold_a_crowd(5000, rounds_of(3, 1000));
+	hold_a_crowd(5000, rounds_of(3, 300));
 }
 
 /* A look at all of so many takes longer than the tick that looks: it must not eat up the stop. */
