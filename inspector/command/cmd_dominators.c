@@ -25,14 +25,17 @@ static const struct insp_option options[] = {
 
 static const struct insp_column columns[] = {
 	{"depth", NULL, INSP_T_ID, 0, "level in the tree, 0 is the top"},
-	{"retained", "holds", INSP_T_BYTES, 0, "retained size: what would be free without it, itself included"},
+	{"retained", "holds", INSP_T_BYTES, 0,
+	 "retained size: what would be free without it, itself included"},
 	{"share", "share", INSP_T_RATIO, 0, "of all memory in use"},
-	{"what", "chunk", INSP_T_STR, INSP_COL_TREE, "type of the chunk"},
+	{"what", "chunk", INSP_T_STR, INSP_COL_TREE | INSP_COL_WRAP, "type of the chunk"},
 	{"chunk", "at", INSP_T_ADDR, 0, "its memory"},
-	{"size", "own size", INSP_T_BYTES, 0, "of the chunk alone"},
-	{"children", "directly holds", INSP_T_COUNT, 0, "chunks that it is the nearest holder of"},
+	{"size", "own size", INSP_T_BYTES, INSP_COL_SPARE, "of the chunk alone"},
+	{"children", "directly holds", INSP_T_COUNT, INSP_COL_SPARE,
+	 "chunks that it is the nearest holder of"},
 	{"lost", NULL, INSP_T_BOOL, 0, "nothing reaches it: see leaks"},
-	{"held_by", "held by", INSP_T_STR, INSP_COL_WRAP, "a root that points at it, on the top level"},
+	{"held_by", "held by", INSP_T_STR, INSP_COL_WRAP,
+	 "a root that points at it, on the top level"},
 };
 static const struct insp_table table =
 	INSP_TABLE("tree", NULL, columns, "no chunk holds that much: see --min");

@@ -51,12 +51,14 @@ static const struct insp_column group_columns[] = {
 	{"what", "", INSP_T_STR, 0, "the same for people"},
 	{"count", "chunks", INSP_T_COUNT, 0, "chunks of this group"},
 	{"bytes", "bytes", INSP_T_BYTES, 0, "their sizes"},
-	{"indirect_count", "drag", INSP_T_COUNT, 0, "indirectly lost chunks that hang on them"},
-	{"indirect_bytes", "along", INSP_T_BYTES, 0, "the sizes of those"},
+	{"indirect_count", "drag", INSP_T_COUNT, INSP_COL_SPARE,
+	 "indirectly lost chunks that hang on them"},
+	{"indirect_bytes", "along", INSP_T_BYTES, INSP_COL_SPARE, "the sizes of those"},
 	{"group", "of", INSP_T_STR, INSP_COL_WRAP, "site, type or size"},
 	{"example", "example", INSP_T_ADDR, 0, "memory of the one that drags most along"},
 	{"example_size", NULL, INSP_T_COUNT, 0, "usable bytes of the example"},
-	{"preview", "begins with", INSP_T_STR, INSP_COL_WRAP, "first bytes of the example: text or hexadecimal"},
+	{"preview", "begins with", INSP_T_STR, INSP_COL_WRAP,
+	 "first bytes of the example: text or hexadecimal"},
 };
 
 static const struct insp_column region_columns[] = {

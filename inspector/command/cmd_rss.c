@@ -53,12 +53,14 @@ static const struct insp_column line_columns[] = {
 static const struct insp_column arena_columns[] = {
 	{"arena", "arena", INSP_T_STR, 0, "name of the arena"},
 	{"rss", "resident", INSP_T_BYTES, INSP_COL_TOTAL, "resident bytes of its chunks"},
-	{"in_use", "in use", INSP_T_BYTES, INSP_COL_TOTAL, "of these, in chunks that belong to the program"},
+	{"in_use", "in use", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "of these, in chunks that belong to the program"},
 	{"tcache", "tcache", INSP_T_BYTES, INSP_COL_TOTAL, "in threads' caches"},
 	{"bins", "bins", INSP_T_BYTES, INSP_COL_TOTAL, "in fastbins and bins"},
 	{"top", "top", INSP_T_BYTES, INSP_COL_TOTAL, "in top"},
-	{"metadata", "own", INSP_T_BYTES, INSP_COL_TOTAL, "malloc's own"},
-	{"absent", "not resident", INSP_T_BYTES, INSP_COL_TOTAL, "bytes of its chunks that are not in memory"},
+	{"metadata", "own", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_SPARE, "malloc's own"},
+	{"absent", "not resident", INSP_T_BYTES, INSP_COL_TOTAL,
+	 "bytes of its chunks that are not in memory"},
 	{"swap", "swap", INSP_T_BYTES, INSP_COL_TOTAL | INSP_COL_WIDE, "of those, swapped out"},
 };
 

@@ -25,7 +25,7 @@ static const struct insp_option options[] = {
 
 static const struct insp_column columns[] = {
 	{"type", "type", INSP_T_STR, INSP_COL_WRAP, "class, text, or size"},
-	{"source", "known by", INSP_T_STR, 0, "vtable, debug_info, text or size"},
+	{"source", "known by", INSP_T_STR, INSP_COL_SPARE, "vtable, debug_info, text or size"},
 	{"count", "chunks", INSP_T_COUNT, INSP_COL_TOTAL, "chunks in use of this type"},
 	{"bytes", "bytes", INSP_T_BYTES, INSP_COL_TOTAL, "their sizes, heads included"},
 	{"share", "share", INSP_T_RATIO, 0, "of the bytes of all rows"},
