@@ -86,7 +86,7 @@ struct insp_snapshot {
 	struct insp_arenas arenas;
 	struct insp_bins bins;
 	struct insp_findings findings;
-	struct insp_usage usage;
+	struct insp_usage usage;	 /* without INSP_NEED_USAGE no items, or all 0 */
 	struct insp_residency residency; /* of private anonymous regions; known with NEED_USAGE */
 	struct insp_chunks *chunks;	/* never NULL; n == 0 without INSP_NEED_CHUNKS */
 	struct insp_pointers *pointers; /* NULL without INSP_NEED_POINTERS */

@@ -33,6 +33,7 @@
 #include "stack/unwind.h"
 #include "target/dump.h"
 #include "target/space.h"
+#include "target/usage.h"
 
 #define DEFAULT_MAX_PAUSE_NS UINT64_C(1000000000)
 #define DEFAULT_STACK_BYTES  (64u << 10)
@@ -672,6 +673,10 @@ int insp_snapshot_take(struct insp_target *target, const struct insp_take_option
 	if (!t.snap)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
 	fill_identity(&t);
+	/* How large the process is costs next to nothing; what of it is where, INSP_NEED_USAGE. */
+	if (t.needs & INSP_NEED_CHUNKS && !(t.needs & INSP_NEED_USAGE) &&
+	    insp_usage_read_summary(target, t.snap->pool, &t.snap->usage, NULL))
+		t.snap->usage = (struct insp_usage){0}; /* a core, or inside GDB */
 	rc = prepare(&t, err);
 	if (!rc)
 		rc = choose_mode(&t, err);
