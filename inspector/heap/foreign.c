@@ -22,26 +22,34 @@ struct mark {
 	const char *key, *title;
 	const char *symbols[4];
 	const char *strings[2];	  /* searched in the main program only: slow */
-	const char *file_prefix[2]; /* of the module's file name */
+	const char
+		*file_prefix[3]; /* of the module's file name; with a slash: a part of its path */
 };
 
 static const struct mark marks[] = {
-	{"jemalloc", "jemalloc",
+	{"jemalloc",
+	 "jemalloc",
 	 {"mallctl", "je_mallctl", "_rjem_mallctl", "malloc_stats_print"},
 	 {"<jemalloc>: "},
 	 {"libjemalloc.so"}},
-	{"tcmalloc", "tcmalloc",
+	{"tcmalloc",
+	 "tcmalloc",
 	 {"tc_malloc", "MallocExtension_Internal_GetStats", "tc_version",
 	  "TCMalloc_Internal_GetStats"},
 	 {"tcmalloc: large alloc", "Bytes in use by application"},
 	 {"libtcmalloc"}},
-	{"mimalloc", "mimalloc", {"mi_malloc", "mi_version", "mi_heap_malloc"}, {"mimalloc: "},
+	{"mimalloc",
+	 "mimalloc",
+	 {"mi_malloc", "mi_version", "mi_heap_malloc"},
+	 {"mimalloc: "},
 	 {"libmimalloc"}},
-	{"musl", "malloc of musl",
+	{"musl",
+	 "malloc of musl",
 	 {"__malloc_context", "__libc_malloc_impl", "__bin_chunk"},
 	 {NULL},
-	 {"ld-musl-", "libc.musl-"}},
-	{"asan", "AddressSanitizer's malloc",
+	 {"ld-musl-", "libc.musl-", "-linux-musl/libc.so"}},
+	{"asan",
+	 "AddressSanitizer's malloc",
 	 {"__asan_init", "__asan_version_mismatch_check_v8"},
 	 {NULL},
 	 {"libasan.so", "libclang_rt.asan"}},
@@ -192,9 +200,13 @@ static void judge_name(struct search *s, const struct insp_module *m)
 	const char *base = insp_module_basename(m);
 
 	for (size_t i = 0; i < N_MARKS; i++)
-		for (size_t k = 0; k < 2 && marks[i].file_prefix[k]; k++)
-			if (strncmp(base, marks[i].file_prefix[k], strlen(marks[i].file_prefix[k])) == 0)
-				add_mark(s, i, m, 85, "module", marks[i].file_prefix[k]);
+		for (size_t k = 0; k < 3 && marks[i].file_prefix[k]; k++) {
+			const char *mark = marks[i].file_prefix[k];
+
+			if (strchr(mark, '/') ? m->path && strstr(m->path, mark)
+					      : strncmp(base, mark, strlen(mark)) == 0)
+				add_mark(s, i, m, 85, "module", mark);
+		}
 }
 
 static void judge_file(struct search *s, const struct insp_module *m)
