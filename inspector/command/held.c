@@ -124,8 +124,8 @@ static const char *name_thread_root(const struct insp_context *ctx, const struct
 		if (f)
 			return insp_pool_printf(
 				ctx->pool,
-				"stack of thread %d (%s), frame %zu %s%s%s, at %#" PRIx64, t->tid,
-				t->name, no, f->function ? f->function : "?",
+				"stack of thread %d (%s), frame %zu%s%s%s%s, at %#" PRIx64, t->tid,
+				t->name, no, f->function ? " " : "", f->function ? f->function : "",
 				local && of == no ? ", local " : "", local && of == no ? local : "",
 				root->addr);
 		return insp_pool_printf(ctx->pool, "stack of thread %d (%s) at %#" PRIx64, t->tid, t->name,

@@ -12,15 +12,47 @@
 #include "base/vec.h"
 #include "symbol/symbols.h"
 
+/* Nothing but the program and what the kernel maps: there is no loader to preload a library. */
+static bool is_static(const struct insp_snapshot *snapshot)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < snapshot->modules.n; i++)
+		n += snapshot->modules.items[i].path && snapshot->modules.items[i].path[0] == '/';
+	return n == 1;
+}
+
+/* A program that the hook cannot get into is not told to start with it. */
+static int fail_unrecorded(const struct insp_snapshot *snapshot, struct insp_error *err)
+{
+	const struct insp_allocators *all = &snapshot->allocators;
+	bool own = all->n && all->items[0].confidence;
+
+	for (size_t i = 0; i < all->n; i++)
+		own &= !all->items[i].walked && strcmp(all->items[i].name, "glibc") != 0;
+	if (own)
+		return insp_fail(
+			err, INSP_E_NOTFOUND,
+			"nobody recorded who allocates, and the hook cannot: this is %s, not "
+			"malloc of glibc; it may have a profiler of its own",
+			all->items[0].title);
+	if (is_static(snapshot))
+		return insp_fail(
+			err, INSP_E_NOTFOUND,
+			"nobody recorded who allocates, and the hook cannot: the program is "
+			"linked statically");
+	return insp_fail(err, INSP_E_NOTFOUND,
+			 "nobody recorded who allocates: start the program with "
+			 "'meminspect run -- PROGRAM'");
+}
+
 int insp_sites_wanted(const struct insp_snapshot *snapshot, const struct insp_sites **ret,
 		      struct insp_error *err)
 {
 	const struct insp_sites *sites = snapshot->sites;
 
 	if (!sites)
-		return insp_fail(err, INSP_E_NOTFOUND,
-				 "nobody recorded who allocates: start the program with "
-				 "'meminspect run -- PROGRAM'");
+		return fail_unrecorded(snapshot, err);
 	if (sites->state == INSP_SITES_REFUSED)
 		return insp_fail(err, INSP_E_UNSUPPORTED, "%s", sites->why);
 	if (sites->state == INSP_SITES_ASIDE)
