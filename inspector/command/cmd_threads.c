@@ -153,24 +153,37 @@ static const char *state_text(const struct insp_thread_group *g, struct insp_poo
 				insp_fmt_duration(buf, g->cpu_ns));
 }
 
-/* One address: what it is and who holds it; several: how many. */
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* What the first waits for and who holds it; then how many wait for how many others of the kind. */
 static const char *waits_text(const struct insp_context *ctx, const struct insp_threads *threads,
 			      const struct insp_thread_group *g)
 {
+	uint64_t *others = insp_pool_array(ctx->pool, g->n, sizeof(*others));
 	struct insp_wait first, other;
-	size_t different = 0;
+	size_t n = 0, different = 0;
 
 	insp_wait_of(threads, g->threads[0], ctx->space, &first);
 	if (first.kind == INSP_WAIT_NONE)
 		return NULL;
-	for (size_t i = 1; i < g->n; i++) {
+	for (size_t i = 1; i < g->n && others; i++) {
 		insp_wait_of(threads, g->threads[i], ctx->space, &other);
-		different += other.addr != first.addr;
+		if (other.addr != first.addr)
+			others[n++] = other.addr;
 	}
-	if (different)
-		return insp_pool_printf(ctx->pool, "%s; the others for %zu more of the kind",
-					insp_wait_text(&first, ctx->pool), different);
-	return insp_wait_text(&first, ctx->pool);
+	if (!n)
+		return insp_wait_text(&first, ctx->pool);
+	qsort(others, n, sizeof(*others), by_address);
+	for (size_t i = 0; i < n; i++)
+		different += !i || others[i] != others[i - 1];
+	return insp_pool_printf(ctx->pool, "%s; %zu of them for %zu other%s of the kind",
+				insp_wait_text(&first, ctx->pool), n, different,
+				different == 1 ? "" : "s");
 }
 
 static const struct insp_table threads_table = INSP_TABLE("threads", NULL, thread_columns, NULL);
