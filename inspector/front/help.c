@@ -239,6 +239,30 @@ static void report_all(struct insp_report *r)
 	insp_text(r, NULL, "'help COMMAND' tells more.");
 }
 
+/* "heap", "memory": the commands that begin with that word, or are of that group. False: none. */
+static bool report_several(struct insp_report *r, const char *word)
+{
+	const struct insp_command *const *all = insp_commands();
+	size_t len = strlen(word), n = 0;
+
+	for (size_t k = 0; all[k]; k++) {
+		bool begins = strncmp(all[k]->name, word, len) == 0 && all[k]->name[len] == ' ';
+
+		if (!begins && strcmp(all[k]->group, word) != 0)
+			continue;
+		if (!n++)
+			insp_table_begin(r, &commands_table);
+		insp_cell_str(r, all[k]->name);
+		insp_cell_str(r, all[k]->summary);
+		insp_row_end(r);
+	}
+	if (!n)
+		return false;
+	insp_table_end(r);
+	insp_text(r, NULL, "'help COMMAND' tells more.");
+	return true;
+}
+
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
 	       struct insp_error *err)
 {
@@ -254,6 +278,9 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	rc = insp_words_split(a->command, ctx->pool, &words, err);
 	if (!rc)
 		rc = insp_command_find((int)words.n, words.items, &command, &used, err);
+	if (rc == INSP_E_USAGE && words.n == 1 && !a->json &&
+	    report_several(report, words.items[0]))
+		return 0;
 	if (rc)
 		return rc;
 	if (a->json)
