@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* doctor: what would work here, for this user, on this process, and why not. */
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "base/fmt.h"
 #include "command/command.h"
@@ -195,6 +196,11 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (!a->target)
 		return 0;
 	rc = insp_target_open(a->target, &target, err);
+	if (rc == INSP_E_USAGE && access(a->target, F_OK) == 0)
+		return insp_fail(err, INSP_E_USAGE,
+				 "'%s' is a file: doctor looks at a running process, the other "
+				 "commands read it",
+				 a->target);
 	if (rc)
 		return rc;
 	rc = insp_snapshot_plan(target, &take, &snap, &refusal, err);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "target/target.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const struct insp_target_ops *const targets[] = {
 #define X(name) &insp_target_##name,
@@ -49,6 +52,8 @@ int insp_target_open_config(const char *spec, const struct insp_target_config *c
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++)
 		if (targets[i]->claims && targets[i]->claims(spec))
 			return open_row(targets[i], spec, NULL, config, ret, err);
+	if (strchr(spec, '/') && access(spec, F_OK))
+		return insp_fail(err, INSP_E_USAGE, "'%s': %s", spec, strerror(errno));
 	return insp_fail(err, INSP_E_USAGE, "'%s' is neither a process nor a core or snapshot that can be read",
 			 spec);
 }
