@@ -77,6 +77,7 @@ struct search {
 	uint8_t pattern[PATTERN_MAX];
 	size_t size;
 	uint64_t align, limit, shown, total, searched;
+	uint64_t passed, whole; /* bytes of address space: of regions that are done, of all */
 };
 
 static int parse_hex(struct search *s, const char *text, struct insp_error *err)
@@ -219,10 +220,18 @@ static int search_region(struct search *s, const struct insp_region *region, str
 		search_bytes(s, addr, bytes, avail, end);
 		s->searched += end;
 		addr += end;
-		insp_progress("searching", s->searched, 0);
+		insp_progress("searching", s->passed + (addr - region->start), s->whole);
 	}
 	insp_stream_end(&stream);
 	return rc;
+}
+
+static bool is_searched(const struct insp_region *r, const struct args *a)
+{
+	bool private_data = r->prot & INSP_PROT_WRITE && !(r->flags & INSP_REGION_SHARED);
+
+	return r->prot & INSP_PROT_READ && !(r->flags & INSP_REGION_DEVICE) &&
+	       (private_data || a->shared);
 }
 
 static int run(struct insp_context *ctx, const void *args, struct insp_report *report,
@@ -241,14 +250,16 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 				 "that was saved without --contents");
 	regions = insp_space_regions(ctx->space);
 	insp_table_begin(report, &table);
+	for (size_t i = 0; i < regions->n; i++)
+		if (is_searched(&regions->items[i], a))
+			s.whole += regions->items[i].end - regions->items[i].start;
 	for (size_t i = 0; i < regions->n && !rc; i++) {
 		const struct insp_region *r = &regions->items[i];
-		bool private_data = r->prot & INSP_PROT_WRITE && !(r->flags & INSP_REGION_SHARED);
 
-		if (!(r->prot & INSP_PROT_READ) || r->flags & INSP_REGION_DEVICE ||
-		    (!private_data && !a->shared))
+		if (!is_searched(r, a))
 			continue;
 		rc = search_region(&s, r, err);
+		s.passed += r->end - r->start;
 	}
 	insp_table_end(report);
 	if (s.shown < s.total)

@@ -26,7 +26,7 @@ struct reader {
 static bool go_on(struct reader *r)
 {
 	if ((++r->types->seen & CHECK_EVERY) == 0) {
-		insp_progress("reading debug information", r->types->seen, 0);
+		insp_progress("reading debug information, entries", r->types->seen, 0);
 		r->interrupted = insp_interrupted();
 	}
 	return !r->interrupted && !r->types->failed;
