@@ -27,6 +27,8 @@ recognises()
 		check "$1: and fails" [ "$RC" = 1 ]
 		mi heap sizes "$PID"
 		check "$1: so does heap sizes" [ "$RC" = 1 ]
+		mi heap top "$PID"
+		check "$1: the hook is not offered in vain" grep -q 'and the hook cannot' <<<"$ERR"
 	fi
 	mi maps "$PID"
 	check "$1: maps work" [ "$RC" = 0 ]
