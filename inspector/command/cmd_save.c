@@ -24,7 +24,8 @@ static const struct insp_option options[] = {
 	 "leave out the pointers between chunks: faster and smaller, but no leaks, refs, dominators", "yes",
 	 NULL, offsetof(struct args, pointers)},
 	{"types", 0, INSP_OPT_FLAG, NULL,
-	 "count what is in use by type, for diff --by type: takes as long as the types command", NULL, NULL,
+	 "keep what the bytes of chunks tell of their types, for types, leaks, --where and diff --by type: "
+	 "takes as long as the types command", NULL, NULL,
 	 offsetof(struct args, types)},
 	INSP_OPTION_END,
 };
@@ -90,7 +91,7 @@ static int save(struct insp_context *ctx, const struct args *a, const char *file
 	int rc = 0;
 
 	if (a->types && !counted.types.items)
-		rc = insp_type_sums_make(ctx, ctx->pool, &counted.types, err);
+		rc = insp_type_sums_make(ctx, ctx->pool, true, &counted.types, err);
 	if (rc)
 		return rc;
 	if (!kept)
@@ -139,6 +140,8 @@ const struct insp_command insp_cmd_save = {
 		"copied in the pause, and compressed and written while the process runs; where there is not "
 		"as much memory, the pause lasts until they are written, unless --allow-inject permits "
 		"another copy.\n\n"
+		"With --types it holds of each chunk's bytes no more than whether they are text and which "
+		"class they are an object of: enough for the figures of types and for diff --by type.\n\n"
 		"It gets its name when all is written: a full disk or a kill leaves the old file, or none.",
 	.example = "save peak.mi",
 	.options = options,

@@ -212,9 +212,8 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	report_rows(ctx, report, &rows, a->limit);
 	if (!insp_typing_have_bytes(rows.typing))
 		insp_note(report, INSP_WARNING, "no_bytes",
-			  "the bytes of the chunks are not at hand: what is text, and classes by "
-			  "their "
-			  "vtables, are not known");
+			  "the bytes of the chunks are not at hand: what is text, and classes by their "
+			  "vtables, are not known; save --types or --contents keeps them");
 	if (!insp_typing_have_debug_info(rows.typing))
 		insp_note(report, INSP_NOTE, "no_debug_info",
 			  "no module has debug info (the package with its symbols, or -g): types "

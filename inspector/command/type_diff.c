@@ -5,8 +5,40 @@
 #include "command/other.h"
 #include "command/typing.h"
 
-int insp_type_sums_make(struct insp_context *ctx, struct insp_pool *pool, struct insp_type_sums *ret,
-			struct insp_error *err)
+/* Only what the bytes told: the rest is told anew by who reads the file. */
+static int note_chunks(struct insp_context *ctx, struct insp_pool *pool, struct insp_typing *typing,
+		       struct insp_type_sums *sums, struct insp_error *err)
+{
+	const size_t n = insp_typing_count(typing);
+	uint32_t *item_of = insp_pool_array(pool, n + 1, sizeof(*item_of)), item = 0;
+	struct insp_chunk_iter it;
+	struct insp_chunk c;
+
+	sums->ntype_of = ctx->snapshot->chunks->n;
+	sums->type_of = insp_pool_array(pool, sums->ntype_of + 1, sizeof(*sums->type_of));
+	if (!item_of || !sums->type_of)
+		return insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
+	for (uint32_t type = 0; type < n; type++) {
+		enum insp_type_source source = insp_typing_source(typing, type);
+
+		if (!sums->items[type].count)
+			continue;
+		item++;
+		sums->items[type].text = source == INSP_TYPE_TEXT;
+		if (source == INSP_TYPE_TEXT || source == INSP_TYPE_VTABLE)
+			item_of[type] = item;
+	}
+	insp_chunks_each(ctx->snapshot->chunks, it, c) {
+		if ((c.id & 0xffff) == 0 && insp_interrupted())
+			return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
+		if (insp_chunk_state_live(c.state))
+			sums->type_of[c.id] = item_of[insp_typing_of(typing, &c)];
+	}
+	return 0;
+}
+
+int insp_type_sums_make(struct insp_context *ctx, struct insp_pool *pool, bool with_chunks,
+			struct insp_type_sums *ret, struct insp_error *err)
 {
 	struct insp_type_sums sums = {0};
 	struct insp_typing *typing;
@@ -35,6 +67,10 @@ int insp_type_sums_make(struct insp_context *ctx, struct insp_pool *pool, struct
 		sums.items[type].count++;
 		sums.items[type].bytes += c.size;
 	}
+	if (with_chunks)
+		rc = note_chunks(ctx, pool, typing, &sums, err);
+	if (rc)
+		return rc;
 	for (uint32_t type = 0; type < sums.n; type++) {
 		struct insp_type_sum *sum = &sums.items[out];
 
@@ -73,14 +109,18 @@ static int make(struct insp_context *ctx, bool rich, struct insp_pool *pool, str
 		struct insp_error *err)
 {
 	struct insp_context own = *ctx;
-	struct insp_type_sums sums = ctx->snapshot->types;
+	struct insp_snapshot bare = *ctx->snapshot;
+	struct insp_type_sums sums = bare.types;
 	int rc = 0;
 
-	if (!rich)
+	if (!rich) {
 		own.space = NULL;
+		bare.types = (struct insp_type_sums){0};
+		own.snapshot = &bare;
+	}
 	/* What was saved is of the instant; bytes that are read now are of a moment later. */
 	if (!rich || !sums.items)
-		rc = insp_type_sums_make(&own, pool, &sums, err);
+		rc = insp_type_sums_make(&own, pool, false, &sums, err);
 	return rc ? rc : groups_of(&sums, pool, ret, err);
 }
 

@@ -15,8 +15,8 @@ int insp_type_diff(struct insp_context *ctx, const struct insp_snapshot *base, s
 		   struct insp_groups *ret_now, const char **ret_note, struct insp_error *err)
 	insp_must_check;
 
-/* What is in use in ctx's snapshot by type, for saving it; in pool. */
-int insp_type_sums_make(struct insp_context *ctx, struct insp_pool *pool, struct insp_type_sums *ret,
-			struct insp_error *err) insp_must_check;
+/* What is in use in ctx's snapshot by type, in pool; with_chunks, for saving it, which chunk is what. */
+int insp_type_sums_make(struct insp_context *ctx, struct insp_pool *pool, bool with_chunks,
+			struct insp_type_sums *ret, struct insp_error *err) insp_must_check;
 
 #endif

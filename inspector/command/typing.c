@@ -134,11 +134,27 @@ static int64_t type_of_vtable(struct insp_typing *t, uint64_t word)
 	return known == NO_VTABLE ? -1 : (int64_t)known;
 }
 
+/* What its bytes told when they were there: a type, or -1. */
+static int64_t type_as_saved(struct insp_typing *t, uint32_t id)
+{
+	const struct insp_type_sums *saved = &t->snapshot->types;
+	uint32_t item = !t->space && saved->type_of && id < saved->ntype_of ? saved->type_of[id] : 0, known;
+
+	if (!item || item > saved->n)
+		return -1;
+	if (saved->items[item - 1].text)
+		return 0;
+	known = insp_map_get(&t->numbers, key_of(INSP_TYPE_VTABLE, item));
+	return known != INSP_MAP_NONE ? known
+				      : type_add(t, INSP_TYPE_VTABLE, item,
+						 insp_pool_strdup(t->pool, saved->items[item - 1].name));
+}
+
 static uint32_t classify(struct insp_typing *t, const struct insp_chunk *c, const uint8_t *bytes,
 			 size_t n)
 {
 	uint64_t word;
-	int64_t type = -1;
+	int64_t type = type_as_saved(t, c->id);
 
 	if (bytes && n >= 8) {
 		memcpy(&word, bytes, 8);
@@ -223,7 +239,9 @@ static uint32_t class_of(void *ctx, const struct insp_chunk *c)
 
 	if (t->type_of)
 		return ctype_of_class(t, (int64_t)t->type_of[c->id] - 1);
-	if (!t->space || insp_space_read(t->space, c->mem, &word, sizeof(word)))
+	if (!t->space)
+		return ctype_of_class(t, type_as_saved(t, c->id));
+	if (insp_space_read(t->space, c->mem, &word, sizeof(word)))
 		return INSP_CTYPE_NONE;
 	return ctype_of_class(t, type_of_vtable(t, word));
 }
@@ -362,7 +380,7 @@ int insp_typing_create(const struct insp_context *ctx, bool all, struct insp_typ
 
 bool insp_typing_have_bytes(const struct insp_typing *types)
 {
-	return types->space != NULL;
+	return types->space || types->snapshot->types.type_of;
 }
 
 bool insp_typing_have_debug_info(const struct insp_typing *types)

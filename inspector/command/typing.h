@@ -9,8 +9,8 @@
  *
  * Types by debug info come from the snapshot's pointers. For the others the first bytes of chunks
  * are looked at in the target's memory as it is when asked, which on a live process is a moment
- * after the snapshot; where there are no bytes (a saved snapshot, a process that has ended), and
- * no debug info, all types are sizes.
+ * after the snapshot; where there are no bytes (a saved snapshot, a process that has ended), what they
+ * told when it was saved with --types; with neither that nor debug info, all types are sizes.
  */
 #ifndef INSP_COMMAND_TYPING_H
 #define INSP_COMMAND_TYPING_H
@@ -40,6 +40,7 @@ struct insp_typing;
  */
 int insp_typing_create(const struct insp_context *ctx, bool all, struct insp_typing **ret,
 		      struct insp_error *err) insp_must_check;
+/* Are there bytes to go by, or what they told? */
 bool insp_typing_have_bytes(const struct insp_typing *types);
 /* Was there any debug info to go by? */
 bool insp_typing_have_debug_info(const struct insp_typing *types);

@@ -367,6 +367,33 @@ static void types(struct insp_codec *c, struct insp_snapshot *s)
 	insp_codec_vec(c, &s->types, type_sum);
 }
 
+static bool has_type_of(const struct insp_snapshot *s)
+{
+	return s->types.type_of != NULL;
+}
+
+static void type_of(struct insp_codec *c, struct insp_snapshot *s)
+{
+	struct insp_type_sums *t = &s->types;
+	size_t nnames = t->n;
+
+	insp_codec_count(c, &nnames, 1);
+	if (nnames != t->n)
+		insp_codec_fail(c, INSP_E_CORRUPT);
+	for (size_t i = 0; i < nnames && !c->failed; i++)
+		insp_codec_bool(c, &t->items[i].text);
+	insp_codec_count(c, &t->ntype_of, 1);
+	if (c->failed)
+		return;
+	if (!c->writing) {
+		t->type_of = insp_pool_array(c->pool, t->ntype_of + 1, sizeof(*t->type_of));
+		if (!t->type_of)
+			insp_codec_fail(c, INSP_E_NOMEM);
+	}
+	for (size_t i = 0; i < t->ntype_of && !c->failed; i++)
+		insp_codec_u32(c, &t->type_of[i]);
+}
+
 static void auxv(struct insp_codec *c, struct insp_snapshot *s)
 {
 	insp_codec_blob(c, &s->auxv, &s->auxv_bytes);
@@ -386,5 +413,6 @@ const struct insp_section insp_sections[] = {
 	{"auxv", auxv, NULL},
 	{"bytes", insp_contents_describe, has_contents},
 	{"types", types, has_types},
+	{"typeof", type_of, has_type_of},
 };
 const size_t insp_nsections = sizeof(insp_sections) / sizeof(insp_sections[0]);

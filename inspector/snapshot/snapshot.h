@@ -41,8 +41,16 @@ enum insp_need {
 struct insp_type_sum {
 	const char *name;
 	uint64_t count, bytes;
+	bool text; /* told by its characters; of others in type_of, the class of a vtable */
 };
-struct insp_type_sums { struct insp_type_sum *items; size_t n, cap; };
+struct insp_type_sums {
+	struct insp_type_sum *items;
+	size_t n, cap;
+	/* [ntype_of], NULL or by chunk: what its first bytes told, an item plus one; 0: nothing. As read from a
+	   file, may be beyond n, and ntype_of another than that of chunks. */
+	uint32_t *type_of;
+	size_t ntype_of;
+};
 
 struct insp_contents; /* snapshot/contents.h */
 struct insp_packed; /* snapshot/pack.h */

@@ -28,8 +28,35 @@ for variant in types types-optimised; do
 	same_types "$variant, core" "$T/core"
 	mi save -o "$T/saved.mi" "$PID"
 	same_types "$variant, saved without the bytes" "$T/saved.mi"
+	check "$variant, saved without the bytes: said, and what to do" json '.notes | any(.text | test("save --types"))'
 	check "$variant goes on" alive
 done
+
+# as_process WHAT OPTION...: a file that is saved so tells the same types as the process, by the same means
+as_process()
+{
+	local what=$1
+	shift
+	mi save "$@" -o "$T/as.mi" "$PID"
+	check "$what: saved" [ "$RC" = 0 ]
+	mi types --limit 0 --format json "$PID"
+	jq -S '[.types[] | del(.preview)]' "$T/out" >"$T/want"
+	mi types --limit 0 --format json "$T/as.mi"
+	jq -S '[.types[] | del(.preview)]' "$T/out" >"$T/got"
+	check "$what: the same types" cmp "$T/want" "$T/got"
+	check "$what: texts among them" json '.types | any(.source == "text" and .count > 0)'
+	check "$what: nothing is said to be missing" json '.notes // [] | all(.text | test("not at hand") | not)'
+}
+victim types
+as_process 'types --types' --types
+as_process 'types --contents' --contents
+victim leaks_cxx
+as_process 'C++ --types' --types
+check 'C++ --types: classes' json "[.types[] | select(.type == \"shop::Book\" and .source == \"vtable\") | .count] == [$(truth books)]"
+mi heap chunks --where 'type = shop::Book' --limit 0 --format json "$T/as.mi"
+check 'C++ --types: --where' json "(.chunks | length) == $(truth books)"
+mi leaks --by type --format json "$T/as.mi"
+check 'C++ --types: leaks' json '.groups[0] | .group == "shop::Record" and .count == 7'
 
 # ---- names of variables and members
 victim types
