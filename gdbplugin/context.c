@@ -27,6 +27,52 @@ static size_t trimmed(const char *text)
 	return n;
 }
 
+/* A character of a record's text; moves *from behind it. GDB escapes as C does, octal too. */
+static char unescaped(const char **from)
+{
+	static const char letters[] = "ntre", are[] = "\n\t\r\033";
+	const char *p = *from, *letter;
+	int c = 0, digits = 0;
+
+	if (*p != '\\' || !p[1]) {
+		*from = p + 1;
+		return *p;
+	}
+	for (p++; digits < 3 && *p >= '0' && *p <= '7'; digits++)
+		c = c * 8 + *p++ - '0';
+	if (digits) {
+		*from = p;
+		return (char)c;
+	}
+	letter = strchr(letters, *p);
+	*from = p + 1;
+	return letter ? are[letter - letters] : *p;
+}
+
+size_t gdb_context_plain(char *text)
+{
+	const char *from = text;
+	char *to = text;
+
+	while (*from) {
+		int record = !strncmp(from, "~\"", 2);
+
+		from += record ? 2 : 0;
+		while (*from && (record ? *from != '"' : *from != '\n')) {
+			if (record)
+				*to++ = unescaped(&from);
+			else
+				*to++ = *from++;
+		}
+		if (record && *from == '"')
+			from += from[1] == '\n' ? 2 : 1;
+		else if (*from)
+			*to++ = *from++;
+	}
+	*to = '\0';
+	return (size_t)(to - text);
+}
+
 /*
  *   Num  Description       Connection           Executable
  * * 1    process 123       1 (native)           /bin/cat

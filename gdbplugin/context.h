@@ -40,6 +40,11 @@ struct gdb_thread {
 	char name[16];
 };
 
+/*
+ * What `pipe` wrote, as plain text, in place: under its machine interface GDB 18 pipes the stream
+ * records ~"text\n" that it would print. Returns the new length.
+ */
+size_t gdb_context_plain(char *text);
 /* `info inferiors`: the line of the current one, marked by '*'. */
 void gdb_context_inferiors(struct gdb_context *ctx, char *text);
 /* `show language`. */

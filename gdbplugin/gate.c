@@ -144,8 +144,11 @@ static char *asked_bytes(int fd, size_t *ret_n)
 static char *asked_text(int fd)
 {
 	size_t n;
+	char *text = asked_bytes(fd, &n);
 
-	return asked_bytes(fd, &n);
+	if (text)
+		(void)gdb_context_plain(text);
+	return text;
 }
 
 /* ---- output of the command: text is said, up to a number of lines */
@@ -548,15 +551,18 @@ static void next_round(struct gdb_unwind_callbacks *cb)
  */
 static void first_round(const char *bytes, size_t n)
 {
-	char *end = gate.words + n, *space;
+	char *end = gate.words + n, *space, *typed;
 
 	memcpy(gate.words, bytes, n);
 	gate.argc = 0;
 	gate.context = (struct gdb_context){.kind = GDB_NONE};
+	gate.words[n] = '\0';
+	typed = gate.words + strlen(gate.words);
+	if (typed < end) /* behind the name: what `echo` wrote */
+		end = typed + 1 + gdb_context_plain(typed + 1);
 	for (char *p = gate.words; p < end; p++)
 		if (*p == '\n')
 			*p = '\0';
-	gate.words[n] = '\0';
 	space = strchr(gate.words, '_');
 	if (space)
 		*space = '\0';

@@ -29,11 +29,13 @@ check "logging: the text is in the log" grep -q '^allocator' "$T/log"
 
 # ---- the machine interface
 printf '%s\n' '-interpreter-exec console "heap summary"' '-interpreter-exec console "heap chunks --bogus"' \
+	'-interpreter-exec console "heap whatis $sp"' \
 	'-data-evaluate-expression 6*7' '-gdb-exit' >"$T/mi"
 timeout -k 5 60 "$GDB" -q -nx -i=mi2 -iex 'set auto-load no' -p "$PID" -x "$script" <"$T/mi" >"$T/out" 2>"$T/err"
 check "MI: the text is console stream records" grep -q '^~"allocator' "$T/out"
 check "MI: the command is done" grep -q '^.done' "$T/out"
 check "MI: an error is one record" grep -q '^~"meminspect: no option' "$T/out"
+check "MI: an expression is an address" grep -q '^~"0x.*: stack of thread' "$T/out"
 check "MI: GDB goes on" grep -q '^.done,value="42"' "$T/out"
 check "MI: every line is a record" [ "$(grep -vc '^[~^=&*@+]\|^(gdb) *$\|^[0-9]*\^' "$T/out")" = 0 ]
 check "MI: the process works on" alive

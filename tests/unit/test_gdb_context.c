@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../gdbplugin/context.h"
@@ -246,13 +247,38 @@ static void test_no_threads(void **state)
 		assert_int_equal(threads(texts[i]).n, 0);
 }
 
+static void plain(const char *from, const char *want)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s", from);
+	assert_int_equal(gdb_context_plain(text), strlen(want));
+	assert_string_equal(text, want);
+}
+
+static void test_records_of_the_machine_interface(void **state)
+{
+	(void)state;
+	plain("", "");
+	plain("--min\n1\n", "--min\n1\n");
+	plain("a ~\"b\"\n\\n", "a ~\"b\"\n\\n");
+	plain("~\"--bogus\\n\"\n", "--bogus\n");
+	plain("~\"a\\nb \"\n~\"\\\"c\\\" \\\\d \\303\\274\\n\"\n", "a\nb \"c\" \\d \303\274\n");
+	plain("~\"x\\n\"\nplain\n", "x\nplain\n");
+	/* cut short */
+	plain("~", "~");
+	plain("~\"", "");
+	plain("~\"a\\", "a\\");
+	plain("~\"a\\30", "a\030");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_inferiors),  cmocka_unit_test(test_no_inferior),
 		cmocka_unit_test(test_files),	   cmocka_unit_test(test_language),
 		cmocka_unit_test(test_sysroot),	   cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_no_threads),
+		cmocka_unit_test(test_no_threads), cmocka_unit_test(test_records_of_the_machine_interface),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
