@@ -60,6 +60,32 @@ static int open_path(const char *path)
 	return fd;
 }
 
+static int find_by_build_id(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_Addr base,
+			    char **file_name, Elf **elfp)
+{
+	struct insp_symbols_module *m = *userdata;
+	struct insp_remote remote;
+	int fd;
+
+	insp_remote_begin(&remote, m->owner->dwfl);
+	fd = dwfl_build_id_find_elf(dwfl, userdata, name, base, file_name, elfp);
+	insp_remote_end(&remote, fd >= 0 || *elfp);
+	return fd;
+}
+
+static int find_debuginfo(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_Addr base,
+			  const char *file_name, const char *link, GElf_Word link_crc, char **debug_name)
+{
+	struct insp_symbols_module *m = *userdata;
+	struct insp_remote remote;
+	int fd;
+
+	insp_remote_begin(&remote, m->owner->dwfl);
+	fd = dwfl_standard_find_debuginfo(dwfl, userdata, name, base, file_name, link, link_crc, debug_name);
+	insp_remote_end(&remote, fd >= 0);
+	return fd;
+}
+
 /* libdwfl wants the ELF file of a module: a descriptor, or an Elf and -1. */
 static int find_elf(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_Addr base,
 		    char **file_name, Elf **elfp)
@@ -85,7 +111,7 @@ static int find_elf(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_
 	}
 	/* A core holds little of a library: the whole file by its build-id is better. */
 	if (target && !target->ops->stop && m->module->build_id_bytes && m->module->inode) {
-		fd = dwfl_build_id_find_elf(dwfl, userdata, name, base, file_name, elfp);
+		fd = find_by_build_id(dwfl, userdata, name, base, file_name, elfp);
 		if (fd >= 0 || *elfp)
 			return fd;
 	}
@@ -97,7 +123,7 @@ static int find_elf(Dwfl_Module *dwfl, void **userdata, const char *name, Dwarf_
 		}
 	}
 	return m->module->build_id_bytes && m->module->inode
-		       ? dwfl_build_id_find_elf(dwfl, userdata, name, base, file_name, elfp)
+		       ? find_by_build_id(dwfl, userdata, name, base, file_name, elfp)
 		       : -1;
 }
 
@@ -144,7 +170,7 @@ int insp_symbols_create(struct insp_target *target, const struct insp_regions *r
 	s->regions = regions;
 	s->modules = modules;
 	s->callbacks.find_elf = find_elf;
-	s->callbacks.find_debuginfo = dwfl_standard_find_debuginfo;
+	s->callbacks.find_debuginfo = find_debuginfo;
 	s->items = calloc(modules->n + 1, sizeof(*s->items));
 	(void)elf_version(EV_CURRENT);
 	s->dwfl = dwfl_begin(&s->callbacks);

@@ -10,6 +10,7 @@
  *     ctypes.c, ...  DWARF: types and variables, see ctypes_priv.h
  *     modules.c      mappings -> modules
  *     demangle.c     mangled names -> names
+ *     remote.c       how long debuginfod servers are waited for
  */
 #ifndef INSP_SYMBOL_SYMBOLS_PRIV_H
 #define INSP_SYMBOL_SYMBOLS_PRIV_H
@@ -113,6 +114,15 @@ bool insp_file_matches(int fd, const struct insp_module *module);
 /* image.c: an ELF file put together from what of it lies in memory; malloc'ed. */
 uint8_t *insp_image_read(struct insp_target *target, struct insp_space *space,
 			 const struct insp_module *module, size_t *ret_bytes);
+
+/* remote.c: around each call that may ask a debuginfod server, in one thread. found: it gave a file. */
+struct insp_remote {
+	char *urls; /* of the environment; NULL or empty: nobody is asked */
+	char first; /* of urls, while that reads as empty; 0: it does not */
+	uint64_t begin_ns;
+};
+void insp_remote_begin(struct insp_remote *remote, Dwfl *dwfl);
+void insp_remote_end(struct insp_remote *remote, bool found);
 
 /* demangle.c: malloc'ed; without version; NULL when memory is short. */
 char *insp_demangle_dup(const char *s);

@@ -80,4 +80,22 @@ server silent "$T/silent"
 asks "http://127.0.0.1:$PORT/"
 check 'a silent server was asked' grep -q taken "$T/silent"
 check 'a silent server: it works without' [ "$RC" = 0 -a "$(named && echo named)" = '' ]
+check 'a silent server: one line says that it is not asked any more' \
+	[ "$(grep -c 'DEBUGINFOD_URLS: waited' "$T/err")" = 1 ]
+
+# It costs its time-out once, not once a file; and where that is longer, ten seconds in all: the hour
+# that it is here would be cut by the test's own limit.
+silent_for()
+{
+	: >"$T/silent"
+	rm -rf "$T/cache"
+	DEBUGINFOD_URLS=http://127.0.0.1:$PORT/ DEBUGINFOD_CACHE_PATH=$T/cache DEBUGINFOD_TIMEOUT=$1 \
+		DEBUGINFOD_RETRY_LIMIT=0 mi threads "$T/core" --format json
+}
+silent_for 1
+check 'a silent server is asked for one file' [ "$(wc -l <"$T/silent")" = 1 ]
+silent_for 3600
+check 'an endless time-out: it works without' [ "$RC" = 0 -a "$(named && echo named)" = '' ]
+check 'an endless time-out: asked for one file' [ "$(wc -l <"$T/silent")" = 1 ]
+check 'an endless time-out: a line says so' grep -q 'DEBUGINFOD_URLS: waited for 1[0-9]' "$T/err"
 finish
