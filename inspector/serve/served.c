@@ -37,10 +37,14 @@ int insp_served_init(struct insp_served *s, const char *words, const struct insp
 		     struct insp_error *err)
 {
 	const char *equals = strchr(words, '=');
+	int rc;
 
 	*s = (struct insp_served){.spec = equals ? equals + 1 : words, .config = config, .hooked = -1};
 	if (!*s->spec)
 		return insp_fail(err, INSP_E_USAGE, "target '%s': nothing behind the '='", words);
+	rc = insp_follow_check(s->spec, err);
+	if (rc)
+		return rc;
 	if (!equals) {
 		label_of(s->spec, s->label);
 	} else if ((size_t)(equals - words) < sizeof(s->label)) {

@@ -409,6 +409,9 @@ static int check_targets(struct watch *w, struct insp_error *err)
 		struct insp_follow probe;
 		int rc;
 
+		rc = insp_follow_check(w->watched[i].follow.spec, err);
+		if (rc)
+			return rc;
 		insp_follow_init(&probe, w->watched[i].follow.spec);
 		rc = insp_follow_read(&probe, &sample, err);
 		insp_follow_deinit(&probe);

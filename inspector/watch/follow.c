@@ -5,10 +5,24 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/fmt.h"
+#include "snapshot/file.h"
+#include "target/core_unpack.h"
 #include "target/find.h"
 #include "target/proc.h"
+
+int insp_follow_check(const char *spec, struct insp_error *err)
+{
+	struct stat st;
+
+	if (stat(spec, &st) || !S_ISREG(st.st_mode) ||
+	    !(insp_snapshot_is_file(spec) || insp_core_is_one(spec)))
+		return 0;
+	return insp_fail(err, INSP_E_USAGE,
+			 "'%s' is a file, which does not change over time: a process is wanted", spec);
+}
 
 void insp_follow_init(struct insp_follow *follow, const char *spec)
 {

@@ -25,6 +25,8 @@ struct insp_follow {
 	unsigned others;	  /* of that name, when the last one was chosen: its children */
 };
 
+/* INSP_E_USAGE: spec names a core or a snapshot, which stays as it is. */
+int insp_follow_check(const char *spec, struct insp_error *err) insp_must_check;
 void insp_follow_init(struct insp_follow *follow, const char *spec);
 void insp_follow_deinit(struct insp_follow *follow);
 

@@ -53,6 +53,20 @@ mi heap summary "$T/bent.mi"
 check 'a damaged file is refused' [ "$RC" = 1 -a -z "$OUT" ]
 mi save /dev/full/x "$PID"
 check 'nowhere to write' [ "$RC" = 1 ]
+# ---- what stays as it is cannot be watched
+mi core -o "$T/core" "$PID"
+check 'core' [ "$RC" = 0 ]
+gzip -k "$T/core"
+for file in "$T/peak.mi" "$T/core" "$T/core.gz"; do
+	for cmd in watch serve\ --listen\ 127.0.0.1:0; do
+		# shellcheck disable=SC2086 # two words or more
+		mi $cmd "$file"
+		check "$cmd ${file##*/}: exit 2" [ "$RC" = 2 ]
+		check "$cmd ${file##*/}: one line says why" \
+			[ "$ERR" = "meminspect: '$file' is a file, which does not change over time: a process is wanted" ]
+	done
+done
+
 kill -9 "$PID"
 until_true [ ! -e "/proc/$PID/exe" ]
 mi heap summary "$T/peak.mi"
