@@ -5,7 +5,7 @@
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
 [ -z "${SAN:-}" ] || { echo "the plain build is the one that is installed"; exit 77; }
-need make pkg-config
+need make pkg-config jq
 cd "$(dirname "$0")/../.." || exit 1
 D=$T/destination
 
@@ -31,6 +31,48 @@ fi
 check 'the bash completion is bash' silent bash -n "$D/usr/share/bash-completion/completions/meminspect"
 export PKG_CONFIG_PATH=$D/usr/lib/pkgconfig
 check 'pkg-config knows it' [ "$(pkg-config --modversion meminspect)" = "$("$D/usr/bin/meminspect" --version | sed 's/.* //')" ]
+# A program of somebody else, built with what was installed and nothing else; as C and as C++.
+cat >"$T/user.c" <<'END'
+#include <meminspect/meminspect.h>
+#include <stdio.h>
+
+static int to_stdout(void *ctx, const char *bytes, size_t size)
+{
+	(void)ctx;
+	return fwrite(bytes, 1, size, stdout) == size ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct meminspect_output out; /* zeroes */
+	struct meminspect *m;
+	char error[256];
+	int rc = argc == 3 ? meminspect_open(argv[1], &m, error, sizeof(error)) : 2;
+
+	if (rc != MEMINSPECT_OK)
+		return rc;
+	out.size_bytes = sizeof(out);
+	out.write = to_stdout;
+	rc = meminspect_run(m, argv[2], &out);
+	if (rc != MEMINSPECT_OK)
+		fprintf(stderr, "%s\n", meminspect_error(m));
+	meminspect_close(m);
+	return rc;
+}
+END
+victim mix
+for language in "${CC:-gcc} -std=c99" "${CXX:-g++} -std=c++11 -x c++"; do
+	what=${language%% -*}
+	command -v "${what%% *}" >/dev/null || { skip "a program of others, by $what" 'it is not installed'; continue; }
+	# shellcheck disable=SC2046,SC2086 # words on purpose
+	check "a program of others builds: $language" silent $language -Wall -Wextra -pedantic -Werror -o "$T/user" "$T/user.c" \
+		$(PKG_CONFIG_SYSROOT_DIR=$D pkg-config --cflags --libs meminspect) -Wl,-rpath,"$D/usr/lib"
+	"$T/user" "$PID" 'heap summary --format json' >"$T/out" 2>"$T/err"
+	check "it says what the command line says: $language" json ".target.pid == $PID and .totals.in_use_bytes > 0"
+	"$T/user" "$PID" 'heap nonsense' >"$T/out" 2>"$T/err"
+	check "wrong words are its 2 and one line: $language" [ "$?-$(grep -c . "$T/err")" = 2-1 ]
+done
+check 'the process works on' alive
 exported=$(nm -D --defined-only "$D/usr/lib/libmeminspect.so" | awk '{ print $3 }' | grep -v '^meminspect_')
 check 'only meminspect_* leaves the library' [ -z "$exported" ]
 needed=$(readelf -d "$D/usr/lib/libmeminspect.so" "$D"/usr/lib/meminspect/meminspect-gdb.so 2>/dev/null |
