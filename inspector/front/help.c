@@ -130,21 +130,21 @@ static const struct insp_option options[] = {
 
 static const struct insp_column command_columns[] = {
 	{"name", "command", INSP_T_STR, 0, "words of the command"},
-	{"summary", "what it does", INSP_T_STR, INSP_COL_WRAP, "one line"},
+	{"summary", "what it does", INSP_T_STR, INSP_COL_WRAP | INSP_COL_FOLD, "one line"},
 };
 
 static const struct insp_column option_columns[] = {
 	{"option", "option", INSP_T_STR, 0, "letter, name and value"},
 	{"default", "default", INSP_T_STR, 0, "value when it is not given"},
 	{"values", NULL, INSP_T_STR, 0, "words that it takes, separated by |"},
-	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it does"},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP | INSP_COL_FOLD, "what it does"},
 };
 
 static const struct insp_column json_columns[] = {
 	{"table", "in", INSP_T_STR, 0, "key of the table, list or object; empty: the top"},
 	{"key", "key", INSP_T_STR, 0, "key of the column or field"},
 	{"type", "type", INSP_T_STR, 0, "kind of value"},
-	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP, "what it says"},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP | INSP_COL_FOLD, "what it says"},
 };
 
 static const struct insp_table commands_table = INSP_TABLE("commands", NULL, command_columns, NULL);

@@ -211,6 +211,53 @@ static void write_cut(struct insp_text_table *t, const char *s, size_t n, size_t
 	t->blanks = width - dots_columns - insp_utf8_columns(s + start, len);
 }
 
+/* With columns of text at most `text_most` wide. */
+static size_t line_columns(const struct insp_text_table *t, size_t text_most)
+{
+	size_t sum = t->indent;
+
+	for (size_t i = 0; i < t->table->ncolumns; i++) {
+		size_t width = t->cols[i].width;
+
+		if (!t->cols[i].shown)
+			continue;
+		if ((t->table->columns[i].flags & INSP_COL_WRAP) && width > text_most)
+			width = text_most;
+		sum += width + (i == t->last ? 0 : GAP_COLUMNS);
+	}
+	return sum;
+}
+
+/* The last column, on as many lines as it takes, broken at spaces. */
+static void write_folded(struct insp_text_table *t, const char *s, size_t n, size_t width)
+{
+	size_t lead = line_columns(t, SIZE_MAX) - width;
+
+	pay_blanks(t);
+	while (n && !t->failed) {
+		size_t start, take = n, next;
+
+		if (insp_utf8_columns(s, n) > width) {
+			fit(s, n, width, false, &start, &take);
+			for (size_t k = take; k > 0; k--)
+				if (s[k] == ' ') {
+					take = k;
+					break;
+				}
+		}
+		if (!take)
+			take = n;
+		insp_out_add(t->out, s, take);
+		next = take + (take < n && s[take] == ' ');
+		s += next;
+		n -= next;
+		if (n) {
+			insp_out_addc(t->out, '\n');
+			insp_out_pad(t->out, ' ', lead);
+		}
+	}
+}
+
 static void write_cell(struct insp_text_table *t, size_t i, const char *s, size_t n, size_t columns)
 {
 	const struct column *col = &t->cols[i];
@@ -218,7 +265,10 @@ static void write_cell(struct insp_text_table *t, size_t i, const char *s, size_
 
 	if (columns > col->width && (t->table->columns[i].flags & INSP_COL_WRAP) && t->options->width &&
 	    !t->options->wide) {
-		write_cut(t, s, n, col->width);
+		if (t->table->columns[i].flags & INSP_COL_FOLD && i == t->last)
+			write_folded(t, s, n, col->width);
+		else
+			write_cut(t, s, n, col->width);
 		pad = 0;
 	} else {
 		if (n) {
@@ -284,23 +334,6 @@ static void write_header(struct insp_text_table *t)
 	if (t->options->color)
 		insp_out_str(t->out, INSP_TEXT_PLAIN);
 	end_line(t);
-}
-
-/* With columns of text at most `text_most` wide. */
-static size_t line_columns(const struct insp_text_table *t, size_t text_most)
-{
-	size_t sum = t->indent;
-
-	for (size_t i = 0; i < t->table->ncolumns; i++) {
-		size_t width = t->cols[i].width;
-
-		if (!t->cols[i].shown)
-			continue;
-		if ((t->table->columns[i].flags & INSP_COL_WRAP) && width > text_most)
-			width = text_most;
-		sum += width + (i == t->last ? 0 : GAP_COLUMNS);
-	}
-	return sum;
 }
 
 static void hide(struct insp_text_table *t, size_t column)

@@ -51,6 +51,7 @@ enum insp_column_flags {
 	INSP_COL_TREE = 1 << 4,	 /* STR: indented by insp_row_depth */
 	INSP_COL_SPARE =
 		1 << 5, /* text leaves it out where the line would be too long for the terminal */
+	INSP_COL_FOLD = 1 << 6,	 /* with WRAP, the last column: goes on below instead of being cut */
 };
 
 /* title NULL: for machines only, text does not show it. Where all that text shows have "", there
