@@ -390,6 +390,38 @@ static void render__narrow_terminals_cut(void **state)
 	free(got);
 }
 
+static const struct insp_column option_columns[] = {
+	{"option", "option", INSP_T_STR, 0, ""},
+	{"help", "meaning", INSP_T_STR, INSP_COL_WRAP | INSP_COL_FOLD, ""},
+};
+static const struct insp_table option_table = INSP_TABLE("options", NULL, option_columns, NULL);
+
+static void long_help(struct insp_report *r)
+{
+	insp_table_begin(r, &option_table);
+	insp_cell_str(r, "--min SIZE");
+	insp_cell_str(r, "only chunks of at least this size, aword_that_is_longer_than_its_line so");
+	insp_row_end(r);
+	insp_table_end(r);
+}
+
+static void render__narrow_terminals_fold_what_is_to_be_read(void **state)
+{
+	const struct insp_render_options narrow = {.width = 32, .utf8 = true};
+	char *got;
+
+	(void)state;
+	got = render_as("text", &narrow, long_help, NULL);
+	assert_non_null(strstr(got, "--min SIZE  only chunks of at\n"
+				    "            least this size,\n"
+				    "            aword_that_is_longer\n"
+				    "            _than_its_line so\n"));
+	free(got);
+	got = render_as("text", &plain, long_help, NULL);
+	assert_non_null(strstr(got, "aword_that_is_longer_than_its_line so\n"));
+	free(got);
+}
+
 static const struct insp_column share_columns[] = {
 	{"name", "name", INSP_T_STR, 0, ""},
 	{"share", "share", INSP_T_BAR, 0, ""},
@@ -722,6 +754,7 @@ int main(void)
 		cmocka_unit_test(render__interrupt_ends_in_order),
 		cmocka_unit_test(render__write_failure_sticks),
 		cmocka_unit_test(render__narrow_terminals_cut),
+		cmocka_unit_test(render__narrow_terminals_fold_what_is_to_be_read),
 		cmocka_unit_test(render__narrow_terminals_have_no_bars),
 		cmocka_unit_test(render__narrow_terminals_leave_spare_columns_out),
 		cmocka_unit_test(render__streams_after_the_first_rows),
