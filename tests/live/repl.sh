@@ -4,21 +4,27 @@
 
 # shellcheck source=tests/live/lib.sh
 . "$(dirname "$0")/lib.sh"
-need expect jq
+need expect jq python3
 
 says() { grep -qE -- "$2" "$T/$1"; }
 runs() { grep -qE '^State:[[:space:]]*[SR]' "/proc/$PID/status"; }
-# typed SCENE: runs a scene of repl.exp; each line PASS or FAIL of it is a check
-typed()
+# judged SCENE COMMAND...: each line PASS or FAIL that it leaves in $T/verdicts is a check
+judged()
 {
 	local scene=$1 verdict what
-	TERM=xterm timeout -k 2 120 expect -f "$(dirname "$0")/repl.exp" "$scene" "$MEMINSPECT" "$PID" "$T/verdicts" \
-		"$T/fifo" >"$T/out" 2>"$T/err" </dev/null
+	shift
+	rm -f "$T/verdicts"
+	timeout -k 2 120 "$@" >"$T/out" 2>"$T/err" </dev/null
 	check "$scene: the dialogue ended" [ $? = 0 ]
 	while read -r verdict what; do
 		check "$scene: $what" [ "$verdict" = PASS ]
 	done <"$T/verdicts"
 	check "$scene: something was looked at" [ -s "$T/verdicts" ]
+}
+# typed SCENE: of repl.exp
+typed()
+{
+	TERM=xterm judged "$1" expect -f "$(dirname "$0")/repl.exp" "$1" "$MEMINSPECT" "$PID" "$T/verdicts" "$T/fifo"
 }
 
 export XDG_STATE_HOME=$T/state
@@ -33,6 +39,8 @@ check 'history: a line with a leading space is not' \
 check 'history: for nobody else to read' \
 	[ "$(stat -c %a "$XDG_STATE_HOME/meminspect/history")" = 600 ]
 typed history
+judged keys python3 "$(dirname "$0")/repl_keys.py" "$MEMINSPECT" "$PID" "$T/verdicts"
+check 'keys: to the end' grep -q 'PASS the end' "$T/verdicts"
 seq -f 'heap sizes --limit %g' 2500 >"$XDG_STATE_HOME/meminspect/history"
 "$MEMINSPECT" attach "$PID" -x maps </dev/null >/dev/null 2>&1
 check 'history: long, and no prompt: left alone' [ "$(wc -l <"$XDG_STATE_HOME/meminspect/history")" = 2500 ]
