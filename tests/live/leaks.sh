@@ -83,6 +83,29 @@ if command -v sqlite3 >/dev/null; then
 else
 	skip "sqlite3" "not installed"
 fi
+nginx=$(command -v nginx || echo /usr/sbin/nginx)
+if [ -x "$nginx" ] && command -v curl >/dev/null; then
+	mkdir "$T/www"
+	echo 'it works' >"$T/www/index.html"
+	port=$((20000 + $$ % 20000))
+	cat >"$T/nginx.conf" <<-END
+		daemon off; master_process off; pid $T/nginx.pid; error_log $T/nginx.err;
+		$([ "$(id -u)" != 0 ] || echo 'user root;')
+		events { worker_connections 64; }
+		http {
+			access_log off; client_body_temp_path $T/t1; proxy_temp_path $T/t2; fastcgi_temp_path $T/t3;
+			uwsgi_temp_path $T/t4; scgi_temp_path $T/t5;
+			server { listen 127.0.0.1:$port; root $T/www; }
+		}
+	END
+	pages() { [ "$(curl -s -m 10 "http://127.0.0.1:$port/?[1-50]" | grep -c 'it works')" = 50 ]; }
+	spawn "$nginx" -p "$T" -c "$T/nginx.conf" -e "$T/nginx.err"
+	check "nginx serves" until_true pages
+	check "nginx" none_lost
+	check "nginx serves on" pages
+else
+	skip "nginx" "it or curl is not installed"
+fi
 spawn bash -c "x=\$(seq 1000); read -r line <'$T/in'"
 check "bash" none_lost
 
