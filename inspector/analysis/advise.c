@@ -15,6 +15,7 @@
 #include "analysis/trim.h"
 #include "base/fmt.h"
 #include "base/vec.h"
+#include "heap/allocator.h"
 
 #define MIN_BYTES (UINT64_C(1) << 20)
 #define DEFAULT_MMAP_THRESHOLD (UINT64_C(128) << 10)
@@ -372,31 +373,6 @@ static void check_leaks(struct facts *f)
 		       });
 }
 
-/* Whom to ask about a heap that only its owner knows. */
-static const char *owners_tools(const char *allocator)
-{
-	static const struct {
-		const char *name, *tools;
-	} owners[] = {
-		{"go",
-		 "ask the Go runtime: its /debug/pprof/heap, GODEBUG=gctrace=1; GOMEMLIMIT is its "
-		 "limit"},
-		{"jemalloc",
-		 "ask jemalloc itself: malloc_stats_print, or MALLOC_CONF=stats_print:true"},
-		{"tcmalloc",
-		 "ask tcmalloc itself: MallocExtension::GetStats, or its heap profiler"},
-		{"mimalloc", "ask mimalloc itself: mi_stats_print, or MIMALLOC_SHOW_STATS=1"},
-		{"musl",
-		 "musl's malloc keeps no statistics: where the program also runs on glibc, look "
-		 "there"},
-	};
-
-	for (size_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++)
-		if (strcmp(owners[i].name, allocator) == 0)
-			return owners[i].tools;
-	return "ask the allocator itself, if it keeps statistics";
-}
-
 /* Is there a heap that nothing can be said about, because no walker knows it? */
 static void check_unwalked(struct facts *f)
 {
@@ -417,7 +393,7 @@ static void check_unwalked(struct facts *f)
 			       "whole was judged",
 			       all->items[0].title),
 		       .evidence = all->items[0].evidence,
-		       .attempt = owners_tools(all->items[0].name),
+		       .attempt = insp_allocator_tools(all->items[0].name),
 		       .see = "rss",
 	       });
 }

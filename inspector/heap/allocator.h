@@ -100,6 +100,9 @@ int insp_heap_walk_finish(struct insp_heap_walk *walk, const struct insp_heap_en
 			  struct insp_heap_result *result, struct insp_error *err) insp_must_check;
 void insp_heap_walk_end(struct insp_heap_walk *walk);
 
+/* For people: whom to ask about the heap of an allocator that is not walked, by its key. Static. */
+const char *insp_allocator_tools(const char *name);
+
 /* Adds a finding whose text is formatted into pool; drops it beyond INSP_FINDINGS_MAX. */
 void insp_finding_add(struct insp_findings *findings, struct insp_pool *pool,
 		      enum insp_severity severity, const char *code, uint64_t addr, const char *fmt,

@@ -15,48 +15,63 @@
 #include <string.h>
 #include <unistd.h>
 
-
 #define STRINGS_MAX (UINT64_C(32) << 20) /* of read-only data that is searched */
 
 struct mark {
 	const char *key, *title;
 	const char *symbols[4];
-	const char *strings[2];	  /* searched in the main program only: slow */
-	const char
-		*file_prefix[3]; /* of the module's file name; with a slash: a part of its path */
+	const char *strings[2]; /* searched in the main program only: slow */
+	const char *modules[3]; /* how their file names begin; with a slash: a part of their paths */
+	const char *tools;	/* for people: whom to ask about its heap; NULL: itself, if it can tell */
 };
 
 static const struct mark marks[] = {
-	{"jemalloc",
-	 "jemalloc",
-	 {"mallctl", "je_mallctl", "_rjem_mallctl", "malloc_stats_print"},
-	 {"<jemalloc>: "},
-	 {"libjemalloc.so"}},
-	{"tcmalloc",
-	 "tcmalloc",
-	 {"tc_malloc", "MallocExtension_Internal_GetStats", "tc_version",
-	  "TCMalloc_Internal_GetStats"},
-	 {"tcmalloc: large alloc", "Bytes in use by application"},
-	 {"libtcmalloc"}},
-	{"mimalloc",
-	 "mimalloc",
-	 {"mi_malloc", "mi_version", "mi_heap_malloc"},
-	 {"mimalloc: "},
-	 {"libmimalloc"}},
-	{"musl",
-	 "malloc of musl",
-	 {"__malloc_context", "__libc_malloc_impl", "__bin_chunk"},
-	 {NULL},
-	 {"ld-musl-", "libc.musl-", "-linux-musl/libc.so"}},
-	{"asan",
-	 "AddressSanitizer's malloc",
-	 {"__asan_init", "__asan_version_mismatch_check_v8"},
-	 {NULL},
-	 {"libasan.so", "libclang_rt.asan"}},
-	{"boehm", "Boehm collector", {"GC_malloc", "GC_gcollect"}, {NULL}, {"libgc.so"}},
+	{.key = "jemalloc",
+	 .title = "jemalloc",
+	 .symbols = {"mallctl", "je_mallctl", "_rjem_mallctl", "malloc_stats_print"},
+	 .strings = {"<jemalloc>: "},
+	 .modules = {"libjemalloc.so"},
+	 .tools = "ask jemalloc itself: malloc_stats_print, or MALLOC_CONF=stats_print:true"},
+	{.key = "tcmalloc",
+	 .title = "tcmalloc",
+	 .symbols = {"tc_malloc", "MallocExtension_Internal_GetStats", "tc_version",
+		     "TCMalloc_Internal_GetStats"},
+	 .strings = {"tcmalloc: large alloc", "Bytes in use by application"},
+	 .modules = {"libtcmalloc"},
+	 .tools = "ask tcmalloc itself: MallocExtension::GetStats, or its heap profiler"},
+	{.key = "mimalloc",
+	 .title = "mimalloc",
+	 .symbols = {"mi_malloc", "mi_version", "mi_heap_malloc"},
+	 .strings = {"mimalloc: "},
+	 .modules = {"libmimalloc"},
+	 .tools = "ask mimalloc itself: mi_stats_print, or MIMALLOC_SHOW_STATS=1"},
+	{.key = "musl",
+	 .title = "malloc of musl",
+	 .symbols = {"__malloc_context", "__libc_malloc_impl", "__bin_chunk"},
+	 .modules = {"ld-musl-", "libc.musl-", "-linux-musl/libc.so"},
+	 .tools = "musl's malloc keeps no statistics: where the program also runs on glibc, look there"},
+	{.key = "asan",
+	 .title = "AddressSanitizer's malloc",
+	 .symbols = {"__asan_init", "__asan_version_mismatch_check_v8"},
+	 .modules = {"libasan.so", "libclang_rt.asan"}},
+	{.key = "boehm",
+	 .title = "Boehm collector",
+	 .symbols = {"GC_malloc", "GC_gcollect"},
+	 .modules = {"libgc.so"}},
+	{.key = "go", /* told by its section: go_version */
+	 .title = "Go runtime",
+	 .tools = "ask the Go runtime: its /debug/pprof/heap, GODEBUG=gctrace=1; GOMEMLIMIT is its limit"},
 };
 
 #define N_MARKS (sizeof(marks) / sizeof(marks[0]))
+
+const char *insp_allocator_tools(const char *name)
+{
+	for (size_t i = 0; i < N_MARKS; i++)
+		if (strcmp(marks[i].key, name) == 0 && marks[i].tools)
+			return marks[i].tools;
+	return "ask the allocator itself, if it keeps statistics";
+}
 
 struct foreign {
 	const char *key, *title, *version, *module, *evidence;
@@ -200,8 +215,8 @@ static void judge_name(struct search *s, const struct insp_module *m)
 	const char *base = insp_module_basename(m);
 
 	for (size_t i = 0; i < N_MARKS; i++)
-		for (size_t k = 0; k < 3 && marks[i].file_prefix[k]; k++) {
-			const char *mark = marks[i].file_prefix[k];
+		for (size_t k = 0; k < 3 && marks[i].modules[k]; k++) {
+			const char *mark = marks[i].modules[k];
 
 			if (strchr(mark, '/') ? m->path && strstr(m->path, mark)
 					      : strncmp(base, mark, strlen(mark)) == 0)
