@@ -44,14 +44,20 @@ static bool make(const struct insp_dominators *d, struct insp_dominator_tree *t,
 {
 	uint32_t sum = 0;
 
-	for (uint32_t w = 1; w <= d->n; w++)
+	for (uint32_t w = 1; w <= d->n; w++) {
+		if ((w & INTERRUPT_EVERY) == 0 && insp_interrupted())
+			return false;
 		t->first[d->idom[w]]++;
+	}
 	for (size_t i = 0; i <= t->n + 1; i++) {
 		sum += t->first[i];
 		t->first[i] = sum;
 	}
-	for (uint32_t w = d->n; w; w--)
+	for (uint32_t w = d->n; w; w--) {
+		if ((w & INTERRUPT_EVERY) == 0 && insp_interrupted())
+			return false;
 		t->children[--t->first[d->idom[w]]] = w;
+	}
 	for (size_t i = 0; i <= t->n; i++) {
 		uint32_t n = t->first[i + 1] - t->first[i];
 

@@ -106,17 +106,30 @@ static bool semidominators(struct insp_dominators_builder *b, struct link *links
 
 /* ---- step 4 */
 
-static void immediate_dominators(struct insp_dominators_builder *b)
+static bool immediate_dominators(struct insp_dominators_builder *b)
 {
 	uint32_t *idom = b->d->idom;
 
 	for (uint32_t w = 1; w <= b->d->n; w++) {
 		uint32_t at = b->semi[w] ? idom[w] : 0;
 
+		if ((w & INSP_DOMINATORS_STEPS) == 0 && insp_interrupted())
+			return false;
 		while (at > b->semi[w])
 			at = idom[at];
 		idom[w] = at;
 	}
+	return true;
+}
+
+static bool sum_up(struct insp_dominators *d)
+{
+	for (uint32_t w = d->n; w; w--) {
+		if ((w & INSP_DOMINATORS_STEPS) == 0 && insp_interrupted())
+			return false;
+		d->retained[d->idom[w]] += d->retained[w];
+	}
+	return true;
 }
 
 /* ---- all */
@@ -129,9 +142,12 @@ static void *take_sizes(void *arg)
 	struct insp_chunk_iter it;
 	struct insp_chunk c;
 
-	insp_chunks_each(b->graph->snapshot->chunks, it, c)
+	insp_chunks_each(b->graph->snapshot->chunks, it, c) {
+		if ((c.id & INSP_DOMINATORS_STEPS) == 0 && insp_interrupted())
+			break; /* step 4 will not come to use them */
 		if (d->number_of[c.id])
 			d->retained[d->number_of[c.id]] = c.size;
+	}
 	return NULL;
 }
 
@@ -168,10 +184,7 @@ static int find_dominators(struct insp_dominators_builder *b)
 		return INSP_E_INTERRUPTED;
 	d->idom = b->parent;
 	b->parent = NULL;
-	immediate_dominators(b);
-	for (uint32_t w = d->n; w; w--)
-		d->retained[d->idom[w]] += d->retained[w];
-	return 0;
+	return !insp_interrupted() && immediate_dominators(b) && sum_up(d) ? 0 : INSP_E_INTERRUPTED;
 }
 
 static void builder_free(struct insp_dominators_builder *b)

@@ -345,9 +345,12 @@ static int choose_all(struct insp_typing *t, struct insp_error *err)
 {
 	int rc = spread(t, err);
 
-	for (size_t id = 0; !rc && t->spread && id < t->snapshot->chunks->n; id++)
+	for (size_t id = 0; !rc && t->spread && id < t->snapshot->chunks->n; id++) {
+		if ((id & 0xffff) == 0 && insp_interrupted())
+			return insp_fail(err, INSP_E_INTERRUPTED, "interrupted");
 		if (t->type_of[id])
 			t->type_of[id] = choose(t, t->type_of[id] - 1, (uint32_t)id) + 1;
+	}
 	if (!rc && t->failed)
 		rc = insp_fail(err, INSP_E_NOMEM, "out of memory for the types of chunks");
 	return rc;
