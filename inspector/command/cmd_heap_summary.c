@@ -45,8 +45,7 @@ static void report_elsewhere(struct insp_report *r, const struct insp_snapshot *
 	if (!rss || rss == INSP_UNKNOWN || rss / 2 < heaps || rss - heaps < ELSEWHERE_MIN)
 		return;
 	insp_note(r, INSP_NOTE, "elsewhere",
-		  "%s of the process is in memory, at least %s of it outside of these heaps: `rss` "
-		  "has "
+		  "%s of the process is in memory, at least %s of it outside of these heaps: `rss` has "
 		  "a line for every byte",
 		  insp_fmt_bytes(all, rss), insp_fmt_bytes(rest, rss - heaps));
 }

@@ -132,8 +132,8 @@ static void add_candidate(struct insp_str *list, int pid)
 		if (!buf[i])
 			buf[i] = ' ';
 	printable(buf);
-	for (; n > 0 && (!buf[n - 1] || buf[n - 1] == ' ');
-	     n--) /* titles are filled up with them */
+	/* Titles are filled up with blanks or zeroes. */
+	for (; n > 0 && (!buf[n - 1] || buf[n - 1] == ' '); n--)
 		buf[n - 1] = '\0';
 	insp_str_addf(list, "%s%d (%s%s)", list->len ? ", " : "", pid, n > 0 ? buf : "?",
 		      n == sizeof(buf) - 1 ? "..." : "");
