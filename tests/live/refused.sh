@@ -103,22 +103,29 @@ copies()
 	check "$WHAT: precopy: the figures of a stop" [ "$(figures)" = "$stopped" ]
 }
 
-WHAT='RLIMIT_NPROC'
-user=54321 # has no other process, and for root there is no such limit
-if root && [ -z "$(ps -o pid= -U $user)" ]; then
-	exec {VICTIM_FD}< <(exec setpriv --reuid $user --regid $user --clear-groups \
-		prlimit --nproc=1:1 "$VICTIMS/odd" plain 2>"$T/inside.err")
+# no_fork REASON WHY_NOT COMMAND...: a victim that the kernel refuses a fork. WHY_NOT: what it means that it does not start
+no_fork()
+{
+	local reason=$1 why_not=$2
+	shift 2
+	exec {VICTIM_FD}< <(exec "$@" 2>"$T/inside.err")
 	PID=$!
 	pids="$pids $PID"
 	IFS= read -r -t 20 TRUTH <&"$VICTIM_FD"
-	if [[ $TRUTH == *'"ready"'* ]]; then
-		stops
-		refused fork 'fork of process [0-9]+: Resource temporarily unavailable'
-		copies
-		unharmed
-	else
-		skip "$WHAT" "that user cannot start the victim here: $(head -n 1 "$T/inside.err")"
-	fi
+	[[ $TRUTH == *'"ready"'* ]] || { skip "$WHAT" "$why_not: $(head -n 1 "$T/inside.err")"; return; }
+	stops
+	refused fork "fork of process [0-9]+: $reason"
+	copies
+	unharmed
+}
+
+WHAT='RLIMIT_NPROC'
+user=54321 # has no other process, and for root there is no such limit
+if root && [ -z "$(ps -o pid= -U $user)" ]; then
+	chmod 711 "$T" # where that user may come, if not to the build
+	cp "$VICTIMS/odd" "$T/odd"
+	no_fork 'Resource temporarily unavailable' 'that user cannot start the victim here' \
+		setpriv --reuid $user --regid $user --clear-groups prlimit --nproc=1:1 "$T/odd" plain
 else
 	skip "$WHAT" 'changing the user is for root'
 fi
@@ -153,17 +160,7 @@ else
 fi
 
 WHAT='overcommit'
-exec {VICTIM_FD}< <(exec "$VICTIMS/odd" overcommit)
-PID=$!
-pids="$pids $PID"
-IFS= read -r -t 20 TRUTH <&"$VICTIM_FD"
-if [[ $TRUTH == *'"ready"'* ]]; then
-	stops
-	refused fork 'fork of process [0-9]+: Cannot allocate memory'
-	copies
-	unharmed
-else
-	skip "$WHAT" "vm.overcommit_memory is $(cat /proc/sys/vm/overcommit_memory), or there is no room"
-fi
+no_fork 'Cannot allocate memory' "vm.overcommit_memory is $(cat /proc/sys/vm/overcommit_memory), or there is no room" \
+	"$VICTIMS/odd" overcommit
 
 finish

@@ -435,18 +435,8 @@ static void inject__lets_no_call_fail(void **state)
 	if (insp_inject_create(target, &v.inject, &err))
 		fail_msg("%s", err.msg);
 	for (size_t i = 0; i < rounds * N_CALLS; i++) {
-		int rc;
-
 		v.tid = w->tids[i % N_CALLS];
-		stop(target);
-		rc = insp_tracer_call(insp_live_of(target)->tracer, visit, &v, &err);
-		(void)resume(target);
-		if (!rc) {
-			assert_int_equal(v.value, getpid());
-			made++;
-		} else {
-			assert_int_equal(rc, INSP_E_UNSUPPORTED);
-		}
+		made += asked_in_stop(target, visit, &v, &v.value, &err);
 		usleep((unsigned)(i * 7919) % 500);
 	}
 	insp_inject_destroy(v.inject);

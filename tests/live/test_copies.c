@@ -125,18 +125,10 @@ static void inject__leaves_restartable_sequences_alone(void **state)
 	if (insp_inject_create(target, &call.inject, &err))
 		fail_msg("%s", err.msg);
 	for (int i = 0; i < rounds_of(500, 5000); i++) {
-		int rc;
-
-		stop(target);
-		rc = insp_tracer_call(insp_live_of(target)->tracer, ask_parent, &call, &err);
-		(void)resume(target);
-		if (!rc) {
-			assert_int_equal(call.value, getpid());
+		if (asked_in_stop(target, ask_parent, &call, &call.value, &err))
 			made++;
-		} else {
-			assert_int_equal(rc, INSP_E_UNSUPPORTED);
+		else
 			refused += strstr(err.msg, "it is in a restartable sequence") != NULL;
-		}
 	}
 	insp_inject_destroy(call.inject);
 	for (int i = 0; i < rounds_of(20, 200); i++)

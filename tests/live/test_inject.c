@@ -305,18 +305,8 @@ static void inject__makes_the_call_and_leaves_no_trace(void **state)
 	if (insp_inject_create(target, &call.inject, &err))
 		fail_msg("%s", err.msg);
 	for (int i = 0; i < 500; i++) {
-		int rc;
-
-		stop(target);
 		call.value = 0;
-		rc = insp_tracer_call(insp_live_of(target)->tracer, make_call, &call, &err);
-		(void)resume(target);
-		if (!rc) {
-			assert_int_equal(call.value, getpid());
-			made++;
-		} else {
-			assert_int_equal(rc, INSP_E_UNSUPPORTED);
-		}
+		made += asked_in_stop(target, make_call, &call, &call.value, &err);
 	}
 	assert_true(made > 450);
 	assert_unharmed(pid);

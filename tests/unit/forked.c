@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "target/live.h"
+
 struct witness *w;
 
 int forked_init(void)
@@ -156,6 +158,21 @@ struct insp_stop_report resume(struct insp_target *target)
 	target->ops->resume(target, &report);
 	must(!target->ops->held(target), "resume: it is still held", &(struct insp_error){0});
 	return report;
+}
+
+bool asked_in_stop(struct insp_target *target, insp_tracer_fn fn, void *ctx, const int64_t *value,
+		   struct insp_error *err)
+{
+	int rc;
+
+	stop(target);
+	rc = insp_tracer_call(insp_live_of(target)->tracer, fn, ctx, err);
+	(void)resume(target);
+	if (rc)
+		assert_int_equal(rc, INSP_E_UNSUPPORTED);
+	else
+		assert_int_equal(*value, getpid());
+	return !rc;
 }
 
 void take_picture(struct insp_target *target, enum insp_capture_mode mode)

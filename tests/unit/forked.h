@@ -22,6 +22,7 @@
 #include "base/pool.h"
 #include "snapshot/take.h"
 #include "target/target.h"
+#include "target/tracer.h"
 
 #define NMAX 512
 
@@ -80,6 +81,12 @@ void stop(struct insp_target *target); /* with registers and 64 KiB of each stac
 struct insp_stop_report resume(struct insp_target *target);
 /* A snapshot of heap and stacks, this way or by a stop; what does not work fails the test. */
 void take_picture(struct insp_target *target, enum insp_capture_mode mode);
+/*
+ * In a stop: fn, which asks target for its parent, in the tracer. True: it was done, and *value is us; false: it was
+ * refused, and err says why. All else fails the test.
+ */
+bool asked_in_stop(struct insp_target *target, insp_tracer_fn fn, void *ctx, const int64_t *value,
+		   struct insp_error *err);
 struct insp_threads threads_of(struct insp_target *target, struct insp_pool *pool);
 
 uint64_t status_kib(pid_t pid, const char *key); /* "VmRSS:" */
