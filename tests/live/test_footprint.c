@@ -96,9 +96,11 @@ static void captured(enum insp_capture_mode mode, const char *name)
 		.max_pause_ns = 20000000000,
 	};
 	uint64_t before[N_KEYS], after[N_KEYS];
-	pid_t pid = spawn(victim_sparse, 0);
 	struct insp_target *target;
+	pid_t pid;
 
+	skip_with_sanitizer("the heap would be the sanitizer's, not glibc's");
+	pid = spawn(victim_sparse, 0);
 	until(w->ready);
 	if (!w->created)
 		print_message("no pages that are missing: userfaultfd is not permitted\n");

@@ -52,6 +52,17 @@ int forked_init(void);
 /* How often: the long form of `make stress`, or the short one. */
 int rounds_of(int few, int many);
 
+/* Victims are this program, with a sanitizer in it where it has one: then skips, with the reason. */
+#ifdef __SANITIZE_ADDRESS__
+#define skip_with_sanitizer(why)             \
+	do {                                 \
+		print_message("%s\n", why); \
+		skip();                      \
+	} while (0)
+#else
+#define skip_with_sanitizer(why) ((void)0)
+#endif
+
 /* A new process that runs victim(arg), with a fresh witness; dies with the test. */
 pid_t spawn(void (*victim)(int), int arg);
 /* SIGKILLs and collects it. */
