@@ -150,10 +150,21 @@ static int64_t type_as_saved(struct insp_typing *t, uint32_t id)
 						 insp_pool_strdup(t->pool, saved->items[item - 1].name));
 }
 
+/*
+ * Text that ends within its first word may be a pointer all of whose bytes are letters by chance. So may real
+ * text be an address, but hardly one where something is mapped.
+ */
+static bool is_text(const struct insp_typing *t, const uint8_t *bytes, size_t n, uint64_t word)
+{
+	size_t length = insp_text_length(bytes, n < LOOK_BYTES ? n : LOOK_BYTES);
+
+	return length && (length >= sizeof(word) || n < sizeof(word) || !insp_regions_find(&t->snapshot->regions, word));
+}
+
 static uint32_t classify(struct insp_typing *t, const struct insp_chunk *c, const uint8_t *bytes,
 			 size_t n)
 {
-	uint64_t word;
+	uint64_t word = 0;
 	int64_t type = type_as_saved(t, c->id);
 
 	if (bytes && n >= 8) {
@@ -162,7 +173,7 @@ static uint32_t classify(struct insp_typing *t, const struct insp_chunk *c, cons
 	}
 	if (type >= 0)
 		return (uint32_t)type;
-	if (bytes && insp_text_length(bytes, n < LOOK_BYTES ? n : LOOK_BYTES))
+	if (bytes && is_text(t, bytes, n, word))
 		return 0; /* the first type is text */
 	return type_of_size(t, c->size);
 }

@@ -50,6 +50,13 @@ as_process()
 victim types
 as_process 'types --types' --types
 as_process 'types --contents' --contents
+# 0x414141414141: "AAAAAA" as bytes
+victim odd letters
+mi types --where "addr = $(truth pointers)" --format json "$PID"
+check "pointers of letters are no text" json '.types[0].source != "text"'
+mi types --where "addr = $(truth text)" --format json "$PID"
+check "letters that are no pointer are" json '[.types[].source] == ["text"]'
+
 victim leaks_cxx
 as_process 'C++ --types' --types
 check 'C++ --types: classes' json "[.types[] | select(.type == \"shop::Book\" and .source == \"vtable\") | .count] == [$(truth books)]"

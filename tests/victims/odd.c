@@ -57,6 +57,26 @@ static void do_plain(void)
 	wait_here(NULL);
 }
 
+/* All bytes of these pointers, up to the zeroes, are letters. */
+static void do_letters(void)
+{
+	char *page = mmap((void *)0x414141414000, 4096, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void **pointers = malloc(30 * sizeof(*pointers));
+	char *text = malloc(40);
+
+	if (page == MAP_FAILED || !pointers || !text)
+		_exit(5);
+	for (int i = 0; i < 30; i++)
+		pointers[i] = page + 0x141;
+	memset(text, 0, 40);
+	strcpy(text, "zzzzzz"); /* nothing is mapped there */
+	kept[0] = pointers;
+	kept[1] = text;
+	victim_ready("\"pointers\":\"%p\",\"text\":\"%p\"", (void *)pointers, (void *)text);
+	victim_wait();
+}
+
 /* Allows what this program calls; all else is answered by action. It has called nothing yet. */
 static void filter_calls(unsigned action)
 {
@@ -307,7 +327,7 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } modes[] = {
-	{"plain", do_plain},   {"seccomp", do_seccomp}, {"undumpable", do_undumpable},
+	{"plain", do_plain},   {"letters", do_letters}, {"seccomp", do_seccomp}, {"undumpable", do_undumpable},
 	{"leader", do_leader}, {"vfork", do_vfork},	{"coroutine", do_coroutine},
 	{"busy", do_busy},     {"strict", do_strict},	{"overcommit", do_overcommit},
 	{"seccomp-errno", do_seccomp_errno},		{"seccomp-trap", do_seccomp_trap},
