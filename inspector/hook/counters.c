@@ -10,7 +10,7 @@
 #include "hook/hook.h"
 
 _Static_assert(sizeof(struct insp_hook_counters) == sizeof(insp_hook_pair), "a pair a site");
-_Static_assert(sizeof(struct insp_hook_next) == sizeof(insp_hook_pair), "and as much behind them");
+_Static_assert(INSP_HOOK_PAGE_SITES * sizeof(insp_hook_pair) == 4096, "in a page of memory");
 
 #define SHARED (INSP_HOOK_BANKS - 1)
 

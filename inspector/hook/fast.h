@@ -59,11 +59,13 @@ static hook_inline insp_hook_pair *insp_hook_pair_of(const struct insp_hook_thre
 	return page ? page + site % INSP_HOOK_PAGE_SITES : NULL;
 }
 
-/* Behind each page of counters there is one of those; not at the same place, since processors take a load
-   from there for one of what was just stored. */
+/* Each page of counters fills a page of memory, and there is one of those for each behind it. */
 static hook_inline struct insp_hook_next *insp_hook_next_of(insp_hook_pair *pair)
 {
-	return (struct insp_hook_next *)((uintptr_t)(pair + INSP_HOOK_PAGE_SITES) ^ 512);
+	const uintptr_t page_bytes = INSP_HOOK_PAGE_SITES * sizeof(*pair), in_page = (uintptr_t)pair % page_bytes;
+
+	_Static_assert(sizeof(struct insp_hook_next) == 2 * sizeof(*pair), "twice as far from the begin");
+	return (struct insp_hook_next *)((uintptr_t)pair + page_bytes + in_page);
 }
 
 static hook_cold void insp_hook_count_slow(struct insp_hook_thread *t, uint32_t site, uint64_t objects,

@@ -135,11 +135,23 @@ struct insp_hook_step {
 
 /*
  * The stack that followed in this thread upon that of a site: mostly it is so again, and then neither
- * the index of sites nor the next counters have to be waited for. Lies behind the site's page of counters.
+ * rules, the index of sites nor the next counters have to be waited for. Lies behind the site's page of counters.
+ *
+ *     outermost                        innermost
+ *     last     f0 f1 f2 f3 f4 f5 f6
+ *     next     f0 f1 f2 f3 g4 g5 g6         kept 4, n 3
+ *                        |  |  |  sp
+ *              at[0] -----  |  |            words from sp to the sp of f3, of g4, of g5
+ *              at[1] --------  |
+ *              at[2] -----------
  */
+#define HOOK_NEW 8 /* frames */
+
 struct insp_hook_next {
-	uint64_t hash;
+	uint64_t key; /* hash of the next stack ^ generation of the rules */
 	uint32_t site;
+	uint16_t kept, n; /* n 0: it is not known how to get there */
+	uint16_t at[HOOK_NEW];
 };
 
 struct insp_hook_thread {
@@ -149,6 +161,7 @@ struct insp_hook_thread {
 	int64_t second;	    /* of the wall clock, at that event */
 	uint64_t *pages;    /* its own bank of counters; NULL: the shared one */
 	uintptr_t stack_lo, stack_hi; /* known to be readable */
+	uint64_t generation; /* of the rules that memo was made with */
 	struct insp_hook_next *after; /* the last event's site */
 	struct insp_hook_next after_any; /* without a bank of its own */
 
@@ -267,9 +280,10 @@ extern struct insp_hook_rules insp_hook_rules;
 
 static hook_inline struct insp_hook_rule_entry *insp_hook_rule_entry(uintptr_t return_address)
 {
-	/* No hash: code that runs together has its rules in few pages and lines, too. */
-	uint64_t at = (return_address >> 2 ^ return_address >> 17) * sizeof(*insp_hook_rules.entries) &
-		      insp_hook_rules.mask;
+	/* No hash: code that runs together has its rules in few pages and lines, too. One entry for every four
+	   addresses; they are of 16 bytes, and the mask takes what is below. */
+	_Static_assert(sizeof(*insp_hook_rules.entries) == 16, "or the shifts are others");
+	uint64_t at = (return_address << 2 ^ return_address >> 13) & insp_hook_rules.mask;
 
 	return (struct insp_hook_rule_entry *)((char *)insp_hook_rules.entries + at);
 }

@@ -299,6 +299,11 @@ static hook_inline uint64_t append(struct insp_hook_memo_frame *m, const struct 
 	return hash;
 }
 
+static hook_inline uint64_t finish(uint64_t hash)
+{
+	return hash * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 /* Not the stack that came last time. */
 static __attribute__((noinline)) uint32_t other_site(struct insp_hook_thread *t, uint64_t hash, uint32_t depth)
 {
@@ -307,14 +312,15 @@ static __attribute__((noinline)) uint32_t other_site(struct insp_hook_thread *t,
 	if (hook_unlikely(!site))
 		site = insp_hook_site_enter(t->tid, hash, &t->memo.frames[HOOK_PADS], depth);
 	if (site)
-		*t->after = (struct insp_hook_next){.hash = hash, .site = site};
+		*t->after = (struct insp_hook_next){.key = hash ^ t->generation, .site = site};
 	return site;
 }
 
 static hook_inline uint32_t site_of(struct insp_hook_thread *t, uint64_t hash, uint32_t depth)
 {
-	hash *= UINT64_C(0x9e3779b97f4a7c15);
-	return hook_likely(t->after->hash == hash) ? t->after->site : other_site(t, hash, depth);
+	hash = finish(hash);
+	return hook_likely(t->after->key == (hash ^ t->generation)) ? t->after->site
+								    : other_site(t, hash, depth);
 }
 
 /* The new frames join the kept ones; the site of all of them. */
@@ -476,11 +482,37 @@ static __attribute__((noinline)) uint32_t capture_any(struct insp_hook_thread *t
 	return merge(t, &w);
 }
 
+/* Code was unloaded: the frames of the memo may have been its. */
+static hook_cold uint32_t capture_anew(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	t->generation = __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED);
+	t->memo.n = t->memo.site = 0;
+	return insp_hook_capture(t, pc, sp, bp);
+}
+
+/* Notes how the last walk got here: n steps, in front of the kept ones. */
+static hook_inline void note_next(struct insp_hook_thread *t, const struct insp_hook_memo_frame *m, uint32_t n)
+{
+	struct insp_hook_next *next = t->after;
+	uint32_t kept = (uint32_t)(m - &t->memo.frames[HOOK_PADS - 1]);
+	uint64_t sp = t->steps[0].sp;
+
+	next->n = 0;
+	if (!n || !kept || n > HOOK_NEW || m->sp - sp > UINT16_MAX * sizeof(sp))
+		return;
+	next->at[0] = (uint16_t)((m->sp - sp) / sizeof(sp));
+	for (uint32_t i = 1; i < n; i++)
+		next->at[i] = (uint16_t)((t->steps[n - i].sp - sp) / sizeof(sp));
+	next->kept = (uint16_t)kept;
+	next->n = (uint16_t)n;
+}
+
 /*
- * What nearly every event needs and no more: a few frames without frame pointers, then one of the memo.
+ * What many events need: a few frames without frame pointers, then one of the memo.
  * As soon as it is anything else, the general walk begins anew.
  */
-uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+static __attribute__((noinline)) uint32_t capture_near(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
+						       uint64_t bp)
 {
 	const uint64_t unusual = ~(((uint64_t)HOOK_PLAIN_BP_SAVED << 56) | (UINT64_MAX >> 8));
 	const uint64_t pc0 = pc, sp0 = sp, limit = t->stack_hi;
@@ -517,5 +549,43 @@ uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp,
 	if (!n && depth == memo->n && memo->site)
 		return memo->site;
 	memo->n = depth;
-	return memo->site = site_of(t, append(m, s, n), depth);
+	memo->site = site_of(t, append(m, s, n), depth);
+	if (hook_likely(memo->site))
+		note_next(t, m, n);
+	return memo->site;
+}
+
+/*
+ * What nearly every event needs and no more: the stack that followed last time. When pc, sp and the words
+ * with the return addresses are what they were, a walk would read them all, one after the other, and come
+ * to the same.
+ */
+uint32_t insp_hook_capture(struct insp_hook_thread *t, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+	const struct insp_hook_next *next = t->after;
+	const uint16_t *at = next->at;
+	struct insp_hook_memo *memo = &t->memo;
+	struct insp_hook_memo_frame *m = &memo->frames[HOOK_PADS - 1 + next->kept];
+	struct insp_hook_step *s = &t->steps[next->n];
+	uint64_t hash;
+
+	if (hook_unlikely(t->generation != __atomic_load_n(&insp_hook_rules.generation, __ATOMIC_RELAXED)))
+		return capture_anew(t, pc, sp, bp);
+	if (!next->n || next->kept > memo->n || m->sp != sp + *at * sizeof(sp) || m->bp_matters ||
+	    sp < t->stack_lo)
+		return capture_near(t, pc, sp, bp);
+	hash = m->hash;
+	while (--s > t->steps) {
+		s->sp = sp + *++at * sizeof(sp);
+		s->pc = load(s->sp - sizeof(sp));
+		hash = mix(hash, s->pc);
+	}
+	s->sp = sp;
+	s->pc = pc;
+	hash = finish(mix(hash, pc)) ^ t->generation;
+	if ((hash ^ next->key) | differs(m) || !unchanged(memo, m))
+		return capture_near(t, pc, sp, bp);
+	append(m, s + next->n, next->n);
+	memo->n = (uint32_t)next->kept + next->n;
+	return memo->site = next->site;
 }
