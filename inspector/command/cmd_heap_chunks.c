@@ -36,7 +36,7 @@ static const struct insp_option options[] = {
 	{"site", 0, INSP_OPT_COUNT, "N",
 	 "only chunks that this call stack asked for, by the number that heap top and whatis say", NULL, NULL,
 	 offsetof(struct args, site)},
-	{"where", 0, INSP_OPT_TEXT, "FILTER",
+	{"where", 0, INSP_OPT_FILTER, "FILTER",
 	 "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'", NULL, NULL,
 	 offsetof(struct args, where)},
 	{"sort", 0, INSP_OPT_CHOICE, "KEY", "order; size: largest first", "addr", "addr|size|state",

@@ -34,7 +34,7 @@ static const struct insp_option options[] = {
 	 "inuse", "inuse|cum|alloc|objects", offsetof(struct args, sort)},
 	{"stacks", 0, INSP_OPT_FLAG, NULL, "show the whole stack of each row (--by site)", NULL,
 	 NULL, offsetof(struct args, stacks)},
-	{"where", 0, INSP_OPT_TEXT, "FILTER",
+	{"where", 0, INSP_OPT_FILTER, "FILTER",
 	 "only live blocks that a filter accepts, like 'age > 1h and size >= 1K': see heap chunks",
 	 NULL, NULL, offsetof(struct args, where)},
 	{"limit", 'n', INSP_OPT_COUNT, "N", "at most N rows; 0: all", "20", NULL,

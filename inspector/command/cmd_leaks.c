@@ -27,7 +27,7 @@ static const struct insp_option options[] = {
 	 .help = "list indirectly lost chunks as groups of their own as well"},
 	{.name = "reachable", .letter = 'r', .type = INSP_OPT_FLAG, .offset = offsetof(struct args, reachable),
 	 .help = "list chunks that are still reachable as well"},
-	{.name = "where", .type = INSP_OPT_TEXT, .arg = "FILTER", .offset = offsetof(struct args, where),
+	{.name = "where", .type = INSP_OPT_FILTER, .arg = "FILTER", .offset = offsetof(struct args, where),
 	 .help = "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'"},
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "20",
 	 .offset = offsetof(struct args, limit), .help = "at most N groups; 0: all"},

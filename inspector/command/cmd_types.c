@@ -16,7 +16,7 @@ struct args {
 static const struct insp_option options[] = {
 	{.name = "sort", .type = INSP_OPT_CHOICE, .arg = "KEY", .choices = "bytes|count|name", .def = "bytes",
 	 .offset = offsetof(struct args, sort), .help = "order of the rows"},
-	{.name = "where", .type = INSP_OPT_TEXT, .arg = "FILTER", .offset = offsetof(struct args, where),
+	{.name = "where", .type = INSP_OPT_FILTER, .arg = "FILTER", .offset = offsetof(struct args, where),
 	 .help = "only chunks that a filter accepts, like 'size >= 1K and type ~ Session'"},
 	{.name = "limit", .letter = 'n', .type = INSP_OPT_COUNT, .arg = "N", .def = "30",
 	 .offset = offsetof(struct args, limit), .help = "at most N rows; 0: all"},

@@ -40,6 +40,7 @@ enum insp_option_type {
 	INSP_OPT_CHOICE,   /* const char *, one of choices */
 	INSP_OPT_STATES,   /* uint32_t, set of 1 << enum insp_chunk_state: "in_use,tcache", "free",
 			      "used" */
+	INSP_OPT_FILTER, /* const char *, see command/filter.h; checked for how it is written */
 	INSP_OPT_ARENA, /* const char *: name or number; completes to the names in the snapshot */
 	INSP_OPT_FILE,	/* const char *; completes to files */
 	INSP_OPT_LIST,	/* struct insp_words: may be given several times */

@@ -12,6 +12,7 @@
 #include "base/big.h"
 #include "base/fmt.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "command/held.h"
 #include "site/sites.h"
 #include "symbol/ctypes.h"
@@ -46,7 +47,7 @@ struct node {
 	struct node *a, *b; /* of AND, OR; NOT: a */
 	enum field field;
 	enum op op;
-	uint64_t number;
+	uint64_t number; /* STATE, REACH: the set of those that are meant */
 	const char *text;
 	uint8_t *known; /* by number of site: 0 not asked yet, 1 no, 2 yes */
 	size_t nknown;
@@ -62,7 +63,8 @@ struct insp_filter {
 };
 
 struct parser {
-	struct insp_filter *filter;
+	struct insp_filter *filter; /* NULL: only how it is written is looked at */
+	struct insp_pool *pool;
 	const char *text, *at;
 	struct insp_error *err;
 	unsigned depth;
@@ -79,7 +81,7 @@ static void *fail(struct parser *p, const char *expected)
 
 static struct node *make(struct parser *p, enum kind kind)
 {
-	struct node *n = insp_pool_alloc(p->filter->ctx->pool, sizeof(*n));
+	struct node *n = insp_pool_alloc(p->pool, sizeof(*n));
 
 	if (n)
 		n->kind = kind;
@@ -277,6 +279,78 @@ static int find_reached(struct parser *p, struct node *n)
 	return top ? insp_fail(p->err, INSP_E_INTERRUPTED, "interrupted") : 0;
 }
 
+static bool compare_texts(const char *a, enum op op, const char *b)
+{
+	switch (op) {
+	case EQ:
+		return strcasecmp(a, b) == 0;
+	case NE:
+		return strcasecmp(a, b) != 0;
+	case PART:
+		return strcasestr(a, b) != NULL;
+	default:
+		return strcasestr(a, b) == NULL;
+	}
+}
+
+static bool negative(const struct node *n)
+{
+	return n->op == NE || n->op == NO_PART;
+}
+
+static const char *state_key(unsigned i) { return insp_chunk_state_key((enum insp_chunk_state)i); }
+static const char *reach_key(unsigned i) { return insp_reach_key((enum insp_reach)i); }
+
+/* The set of the n words that one of these conditions means, or, negative, does not mean; 0: it names none. */
+static uint32_t set_of(const struct node *node, const char *(*key)(unsigned), unsigned n)
+{
+	enum op op = node->op == EQ || node->op == NE ? EQ : PART;
+	uint32_t set = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		set |= (uint32_t)compare_texts(key(i), op, node->text) << i;
+	return set;
+}
+
+/* "used" and "free" stand for several states, as in --state. */
+static int read_states(struct parser *p, struct node *n)
+{
+	uint32_t set = set_of(n, state_key, INSP_N_CHUNK_STATES);
+	int rc = set ? 0 : insp_chunk_states_parse(n->text, strlen(n->text), &set, p->err);
+
+	n->number = negative(n) ? ~set : set;
+	return rc;
+}
+
+static int read_reaches(struct parser *p, struct node *n)
+{
+	uint32_t set = set_of(n, reach_key, INSP_N_REACHES);
+	struct insp_str list = {0};
+	int rc;
+
+	n->number = negative(n) ? ~set : set;
+	if (set)
+		return 0;
+	for (unsigned i = 0; i < INSP_N_REACHES; i++)
+		insp_str_addf(&list, "%s%s", i ? ", " : "", reach_key(i));
+	rc = insp_fail(p->err, INSP_E_USAGE, "'%.100s' is none of %s", n->text, insp_str_text(&list));
+	insp_str_deinit(&list);
+	return rc;
+}
+
+/* Does what is named belong to what it is compared with? */
+static int read_words(struct parser *p, struct node *n)
+{
+	if (n->field == STATE)
+		return read_states(p, n);
+	if (n->field == REACH)
+		return read_reaches(p, n);
+	if (n->field == REACHED_BY && (n->op == PART || n->op == NO_PART))
+		return insp_fail(p->err, INSP_E_USAGE,
+				 "'reached-by' goes with = and != and an address or a global");
+	return 0;
+}
+
 static int check_field(struct parser *p, struct node *n)
 {
 	const struct insp_filter *f = p->filter;
@@ -286,9 +360,6 @@ static int check_field(struct parser *p, struct node *n)
 		return insp_fail(p->err, INSP_E_USAGE, "'reach' is known to the command `leaks` only");
 	if (n->field == TYPE && !f->types)
 		return insp_fail(p->err, INSP_E_USAGE, "this command does not look at types");
-	if (n->field == REACHED_BY && (n->op == PART || n->op == NO_PART))
-		return insp_fail(p->err, INSP_E_USAGE,
-				 "'reached-by' goes with = and != and an address or a global");
 	if (n->field == REACHED_BY)
 		return find_reached(p, n);
 	if ((n->field == SITE || n->field == FUNCTION || n->field == AGE) &&
@@ -315,8 +386,10 @@ static struct node *parse_test(struct parser *p)
 	text = n->field >= STATE;
 	if (!read_op(p, text, &n->op) || !read_value(p, value, sizeof(value)))
 		return NULL;
-	n->text = insp_pool_strdup(p->filter->ctx->pool, value);
-	p->rc = check_field(p, n);
+	n->text = insp_pool_strdup(p->pool, value);
+	p->rc = n->text ? read_words(p, n) : insp_fail(p->err, INSP_E_NOMEM, "out of memory");
+	if (!p->rc && p->filter)
+		p->rc = check_field(p, n);
 	if (!p->rc && !text)
 		p->rc = number_of(p, n, value);
 	return p->rc ? NULL : n;
@@ -400,12 +473,33 @@ unsigned insp_filter_needs(const char *text)
 	return needs;
 }
 
+/* The tree of the whole text. */
+static struct node *parse(struct parser *p)
+{
+	struct node *root = parse_or(p);
+
+	skip_space(p);
+	if (root && *p->at)
+		fail(p, "'and' or 'or'");
+	if (!root)
+		fail(p, "a condition");
+	return root;
+}
+
+int insp_filter_check(const char *text, struct insp_pool *pool, struct insp_error *err)
+{
+	struct parser p = {.pool = pool, .text = text, .at = text, .err = err};
+
+	(void)parse(&p);
+	return p.rc;
+}
+
 int insp_filter_create(const struct insp_context *ctx, const char *text, struct insp_typing *types,
 		       const struct insp_leaks *leaks, struct insp_filter **ret,
 		       struct insp_error *err)
 {
 	struct insp_filter *f = insp_pool_alloc(ctx->pool, sizeof(*f));
-	struct parser p = {.filter = f, .text = text, .at = text, .err = err};
+	struct parser p = {.filter = f, .pool = ctx->pool, .text = text, .at = text, .err = err};
 
 	if (!f)
 		return insp_fail(err, INSP_E_NOMEM, "out of memory");
@@ -413,12 +507,7 @@ int insp_filter_create(const struct insp_context *ctx, const char *text, struct 
 				  .types = types,
 				  .leaks = leaks,
 				  .graph = leaks ? leaks->graph : NULL};
-	f->root = parse_or(&p);
-	skip_space(&p);
-	if (f->root && *p.at)
-		fail(&p, "'and' or 'or'");
-	if (!f->root && !p.rc)
-		fail(&p, "a condition");
+	f->root = parse(&p);
 	if (p.rc)
 		return p.rc;
 	*ret = f;
@@ -441,33 +530,6 @@ static bool compare_numbers(uint64_t a, enum op op, uint64_t b)
 	default:
 		return a >= b;
 	}
-}
-
-static bool compare_texts(const char *a, enum op op, const char *b)
-{
-	switch (op) {
-	case EQ:
-		return strcasecmp(a, b) == 0;
-	case NE:
-		return strcasecmp(a, b) != 0;
-	case PART:
-		return strcasestr(a, b) != NULL;
-	default:
-		return strcasestr(a, b) == NULL;
-	}
-}
-
-/* "used" and "free" stand for several states, as in --state. */
-static bool test_state(const struct node *n, enum insp_chunk_state state)
-{
-	bool used = strcasecmp(n->text, "used") == 0, unused = strcasecmp(n->text, "free") == 0;
-	bool negative = n->op == NE || n->op == NO_PART;
-
-	if (used)
-		return insp_chunk_state_live(state) != negative;
-	if (unused)
-		return insp_chunk_state_free(state) != negative;
-	return compare_texts(insp_chunk_state_key(state), n->op, n->text);
 }
 
 /* The innermost function of the stack alone, or all of its names. */
@@ -518,15 +580,14 @@ static bool test(const struct insp_filter *f, const struct node *n, const struct
 	case AGE:
 		return test_age(f, n, c);
 	case STATE:
-		return test_state(n, c->state);
+		return n->number >> c->state & 1;
 	case ARENA:
 		return compare_texts(c->arena < arenas->n ? arenas->items[c->arena].name : "", n->op,
 				     n->text);
 	case REACHED_BY:
 		return (n->reached[c->id / 64] >> c->id % 64 & 1) == (n->op == EQ);
 	case REACH:
-		return compare_texts(insp_reach_key((enum insp_reach)f->leaks->reach[c->id]), n->op,
-				     n->text);
+		return n->number >> f->leaks->reach[c->id] & 1;
 	case TYPE:
 		return insp_chunk_state_live(c->state) &&
 		       compare_texts(insp_typing_name(f->types, insp_typing_of(f->types, c)), n->op,

@@ -26,6 +26,9 @@ struct insp_filter;
 /* enum insp_need that the text asks for, beside the chunks; text may be NULL. */
 unsigned insp_filter_needs(const char *text);
 
+/* Is it written as filters are? What it names may still not be there. INSP_E_USAGE says where it is wrong. */
+int insp_filter_check(const char *text, struct insp_pool *pool, struct insp_error *err) insp_must_check;
+
 /*
  * Lives in the context's pool. types and leaks may be NULL: then an expression that names `type` or
  * `reach` is refused. INSP_E_USAGE says where the text is wrong.

@@ -5,6 +5,7 @@
 #include "base/fmt.h"
 #include "base/str.h"
 #include "command/command.h"
+#include "command/filter.h"
 #include "model/chunks.h"
 
 #define OPTIONS_MAX 128
@@ -41,49 +42,16 @@ static int store_choice(const struct insp_option *o, const char *text, const cha
 	return insp_fail(err, INSP_E_USAGE, "'%s' is not one of %s", text, o->choices);
 }
 
-/* The states that one word of a set stands for; 0: no such word. */
-static uint32_t states_of(const char *word, size_t n)
-{
-	uint32_t used = 0, free_states = 0;
-
-	for (int s = 0; s < INSP_N_CHUNK_STATES; s++) {
-		const char *key = insp_chunk_state_key((enum insp_chunk_state)s);
-
-		if (strlen(key) == n && strncmp(key, word, n) == 0)
-			return 1u << s;
-		if (insp_chunk_state_live((enum insp_chunk_state)s))
-			used |= 1u << s;
-		if (insp_chunk_state_free((enum insp_chunk_state)s))
-			free_states |= 1u << s;
-	}
-	if (n == 4 && strncmp(word, "used", 4) == 0)
-		return used;
-	if (n == 4 && strncmp(word, "free", 4) == 0)
-		return free_states;
-	if (n == 3 && strncmp(word, "all", 3) == 0)
-		return (1u << INSP_N_CHUNK_STATES) - 1;
-	return 0;
-}
-
 static int store_states(const char *text, uint32_t *ret, struct insp_error *err)
 {
-	struct insp_str list = {0};
-	uint32_t set = 0;
-	int rc;
+	uint32_t set = 0, states;
 
 	for (const char *p = text; *p;) {
 		size_t n = strcspn(p, ",");
-		uint32_t states = states_of(p, n);
+		int rc = insp_chunk_states_parse(p, n, &states, err);
 
-		if (!states) {
-			for (int s = 0; s < INSP_N_CHUNK_STATES; s++)
-				insp_str_addf(&list, ", %s",
-					      insp_chunk_state_key((enum insp_chunk_state)s));
-			rc = insp_fail(err, INSP_E_USAGE, "'%.*s' is no state: used, free, all%s",
-				       (int)n, p, insp_str_text(&list));
-			insp_str_deinit(&list);
+		if (rc)
 			return rc;
-		}
 		set |= states;
 		p += n + (p[n] == ',');
 	}
@@ -104,6 +72,7 @@ int insp_option_store(const struct insp_option *option, void *args, const char *
 {
 	void *slot = (char *)args + option->offset;
 	char *copy;
+	int rc;
 
 	switch (option->type) {
 	case INSP_OPT_FLAG:
@@ -127,6 +96,11 @@ int insp_option_store(const struct insp_option *option, void *args, const char *
 	case INSP_OPT_LIST:
 	case INSP_OPT_PAIRS:
 		return store_list(slot, text, pool, err);
+	case INSP_OPT_FILTER:
+		rc = insp_filter_check(text, pool, err);
+		if (rc)
+			return rc;
+		break;
 	case INSP_OPT_TEXT:
 	case INSP_OPT_ARENA:
 	case INSP_OPT_FILE:

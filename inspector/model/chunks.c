@@ -9,7 +9,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
+
+#include "base/str.h"
 
 #define WORDS_PER_LINE 8
 #define HUGE_PAGE      ((size_t)2 << 20)
@@ -38,6 +41,44 @@ const char *insp_chunk_state_key(enum insp_chunk_state state)
 const char *insp_chunk_state_title(enum insp_chunk_state state)
 {
 	return state < INSP_N_CHUNK_STATES ? state_names[state].title : "invalid";
+}
+
+/* 0: no such word. */
+static uint32_t states_named(const char *word, size_t n)
+{
+	uint32_t used = 0, unused = 0, all = (1u << INSP_N_CHUNK_STATES) - 1;
+
+	for (int s = 0; s < INSP_N_CHUNK_STATES; s++) {
+		const char *key = state_names[s].key;
+
+		if (strlen(key) == n && strncasecmp(key, word, n) == 0)
+			return 1u << s;
+		if (insp_chunk_state_live((enum insp_chunk_state)s))
+			used |= 1u << s;
+		if (insp_chunk_state_free((enum insp_chunk_state)s))
+			unused |= 1u << s;
+	}
+	if (n == 4 && strncasecmp(word, "used", n) == 0)
+		return used;
+	if (n == 4 && strncasecmp(word, "free", n) == 0)
+		return unused;
+	return n == 3 && strncasecmp(word, "all", n) == 0 ? all : 0;
+}
+
+int insp_chunk_states_parse(const char *word, size_t n, uint32_t *ret, struct insp_error *err)
+{
+	struct insp_str list = {0};
+	int rc = 0;
+
+	*ret = states_named(word, n);
+	if (*ret)
+		return 0;
+	for (int s = 0; s < INSP_N_CHUNK_STATES; s++)
+		insp_str_addf(&list, ", %s", state_names[s].key);
+	rc = insp_fail(err, INSP_E_USAGE, "'%.*s' is no state: used, free, all%s", n < 100 ? (int)n : 100, word,
+		       insp_str_text(&list));
+	insp_str_deinit(&list);
+	return rc;
 }
 
 struct insp_chunks *insp_chunks_create(void)

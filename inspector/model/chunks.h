@@ -50,6 +50,9 @@ enum insp_chunk_state {
 /* Stable key ("in_use") and title ("in use") of a state. */
 const char *insp_chunk_state_key(enum insp_chunk_state state);
 const char *insp_chunk_state_title(enum insp_chunk_state state);
+/* The states that a word of n bytes stands for, as a set of 1 << state: a key, "used", "free", "all".
+   INSP_E_USAGE with all of them. */
+int insp_chunk_states_parse(const char *word, size_t n, uint32_t *ret, struct insp_error *err) insp_must_check;
 
 static inline bool insp_chunk_state_live(enum insp_chunk_state s)
 {

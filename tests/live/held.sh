@@ -120,10 +120,12 @@ j refs "$book" --where 'type ~ unique_ptr'
 check "refs --where" json '.refs | length == 1 and .[0].kind == "chunk"'
 j refs "$book" --where 'type = text'
 check "refs --where: none" json '.refs == []'
-for bad in '' 'size' 'size >' 'size > 1 or' '(size > 1' 'size > x' 'colour = red' 'state < 3' 'size ~ 3' 'reach = definite' "$(printf '(%.0s' {1..200})"; do
+for bad in '' 'size' 'size >' 'size > 1 or' '(size > 1' 'size > x' 'colour = red' 'state < 3' 'state = in_us' 'size ~ 3' 'reach = definite' 'reach = lost' "$(printf '(%.0s' {1..200})"; do
 	mi heap chunks --where "$bad" "$PID"
 	check "refuses --where '${bad:0:20}'" [ "$RC" = 2 ]
 done
+mi heap chunks --where 'size > 1 and colour = red' no_such_process
+check '--where is read before anything is looked at' grep -q colour <<<"$ERR"
 j find "book number 7 of twenty"
 check "find text" json '.places | length >= 1 and any(.state == "in_use" and .offset == 0)'
 # The process sleeps: its core and its snapshot hold the same.

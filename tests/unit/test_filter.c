@@ -50,12 +50,14 @@ static const char *accepted(struct fixture *f, const char *text)
 	static char result[512];
 	struct insp_filter *filter;
 	struct insp_error err = {0};
+	bool written = !insp_filter_check(text, f->ctx.pool, NULL);
 
 	if (insp_filter_create(&f->ctx, text, NULL, NULL, &filter, &err)) {
 		snprintf(result, sizeof(result), "%s", err.msg);
 		assert_true(result[0]);
 		return result;
 	}
+	assert_true(written);
 	for (int i = 0; i < 5; i++) {
 		struct insp_chunk c;
 
@@ -139,6 +141,8 @@ static void filter__says_where_it_is_wrong(void **state)
 		{"function = x", "run with the hook"},	     {"age > 1h", "run with the hook"},
 		{"reached-by ~ 1", "goes with = and !="},    {"reached-by = zebra", "'zebra' is no address"},
 		{"size = 1 and and size = 2", "at 'and size = 2'"},
+		{"state = pear", "'pear' is no state: used, free, all, in_use"},
+		{"reach = pear", "'pear' is none of"},
 	};
 	struct fixture f = make();
 
@@ -150,6 +154,22 @@ static void filter__says_where_it_is_wrong(void **state)
 }
 
 /* Any bytes: an error or an answer, in bounded depth. */
+/* What depends on the process is no question of how it is written. */
+static void filter__check_needs_no_process(void **state)
+{
+	static const char *const good[] = {"reach = definite", "type ~ x and age > 1h", "reached-by = zebra",
+					   "not state ~ bin or site != y"};
+	static const char *const bad[] = {"", "size", "colour = red", "state = pear", "reach ~ pear", "(size = 1"};
+	struct insp_pool *pool = insp_pool_create();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(insp_filter_check(good[i], pool, NULL), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(insp_filter_check(bad[i], pool, NULL), INSP_E_USAGE);
+	insp_pool_destroy(pool);
+}
+
 static void filter__survives_what_nobody_types(void **state)
 {
 	static const char *const parts[] = {"size", "=",  "1",	"(",   ")",  "not", "and", "or", "!", "'",
@@ -188,6 +208,7 @@ int main(void)
 		cmocka_unit_test(filter__and_binds_closer_than_or),
 		cmocka_unit_test(filter__follows_pointers_from_an_address),
 		cmocka_unit_test(filter__says_where_it_is_wrong),
+		cmocka_unit_test(filter__check_needs_no_process),
 		cmocka_unit_test(filter__survives_what_nobody_types),
 	};
 
