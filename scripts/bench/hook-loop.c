@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * hook-loop THREADS STEPS: a program that does little but allocate, for hook.sh: from stacks of 8 to 24
- * frames out of a thousand paths, sizes of 16 bytes to 64 KiB, most blocks short-lived, some long.
+ * frames out of a thousand paths, sizes of 16 bytes to 4 KiB, most blocks short-lived, some long.
  */
 #include <pthread.h>
 #include <stdint.h>

@@ -1,17 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # hook.sh: what the companion hook costs its host: CPU time, wall time and peak memory as ratios to the
-# plain program, medians of interleaved runs, beside heaptrack, gperftools' heap profiler and
-# jemalloc's profiling where they are installed.
+# plain program, beside heaptrack, gperftools' heap profiler and jemalloc's profiling where they are
+# installed. Each round runs all of them once, every other one backwards; a ratio is that of two runs of one
+# round, and the median of those is told, for machines that are not always equally fast.
 #
-# Environment: RUNS (7); SLOW (1): runs of the tools that take many times as long; BUILD;
+# Environment: RUNS (15): rounds, three times as many for the loops; SLOW (1): runs of the tools that take many times as long; BUILD;
 # ONLY=pattern of programs, VARIANTS=pattern. Let nothing else run meanwhile.
 # Prints a table; "limit" is what sampled and full mode are held to: sampled mode above plain
 # forwarding (off), full mode above the plain program. Exit 1 when one is crossed.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-: "${BUILD:=$PWD/build}" "${RUNS:=7}" "${SLOW:=1}" "${ONLY:=*}" "${VARIANTS:=*}"
+: "${BUILD:=$PWD/build}" "${RUNS:=15}" "${SLOW:=1}" "${ONLY:=*}" "${VARIANTS:=*}"
 hook=$(realpath "$BUILD/libmeminspect-hook.so") || exit 1
 T=$(mktemp -d) || exit 1
 trap 'rm -rf "$T"' EXIT
@@ -50,8 +51,12 @@ with()
 }
 
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
-column() { cut -d' ' -f"$1" "$T/t.$2" | median; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf("%.3f", (b > 0 ? a / b : 0))}'; }
+# ratio COLUMN VARIANT BASE
+ratio()
+{
+	paste -d' ' "$T/t.$2" "$T/t.$3" |
+		awk -v c="$1" 'NF == 6 && $(c + 3) > 0 {printf("%.3f\n", $c / $(c + 3))}' | median
+}
 above() { awk -v r="$1" -v l="$2" 'BEGIN {exit !(r > l)}'; }
 
 variants='plain off sampled full'
@@ -65,15 +70,14 @@ line()
 {
 	local name=$1 v=$2 limit=$3 base=plain held
 	[ "$v" = sampled ] && [[ $name != malloc-* ]] && base=off
-	held=$(ratio "$(column 1 "$v")" "$(column 1 $base)")
+	held=$(ratio 1 "$v" $base)
 	if [ -n "$limit" ] && above "$held" "$limit"; then
 		limit="$limit  crossed"
 		crossed=1
 	fi
 	[ $base = off ] && limit="$limit  ($held above off)"
-	printf '%-22s %-15s %7s %7s %7s   %s\n' "$name" "$v" "$(ratio "$(column 1 "$v")" "$(column 1 plain)")" \
-		"$(ratio "$(column 2 "$v")" "$(column 2 plain)")" \
-		"$(ratio "$(column 3 "$v")" "$(column 3 plain)")" "$limit"
+	printf '%-22s %-15s %7s %7s %7s   %s\n' "$name" "$v" "$(ratio 1 "$v" plain)" "$(ratio 2 "$v" plain)" \
+		"$(ratio 3 "$v" plain)" "$limit"
 }
 
 # measure NAME SAMPLED-LIMIT FULL-LIMIT COMMAND...
@@ -84,12 +88,15 @@ measure()
 	# shellcheck disable=SC2053 # a pattern on purpose
 	[[ $name == $ONLY ]] || return
 	rm -f "$T"/t.*
-	for ((i = 0; i < RUNS; i++)); do
-		for v in $variants; do
+	# Those that take many times as long come last: some of them leave the disk busy.
+	for ((i = 0; i < RUNS + SLOW; i++)); do
+		for v in $(tr ' ' '\n' <<<"$variants" | if [ $((i % 2)) = 0 ]; then cat; else tac; fi); do
 			# shellcheck disable=SC2053
 			[[ $v == plain || $v == off || $v == $VARIANTS ]] || continue
-			case $v in heaptrack* | gperftools) [ $i -lt "$SLOW" ] || continue ;; esac
-			with "$v" "$@" >>"$T/t.$v"
+			case $v in
+			heaptrack* | gperftools) [ $i -ge "$RUNS" ] ;;
+			*) [ $i -lt "$RUNS" ] ;;
+			esac && with "$v" "$@" >>"$T/t.$v"
 		done
 	done
 	for v in $variants; do
@@ -117,9 +124,10 @@ EOF
 }
 
 printf '%-22s %-15s %7s %7s %7s   %s\n' program variant CPU wall memory limit
-measure malloc-1-thread 1.10 2.0 "$T/hook-loop" 1 3000000
-measure malloc-2-threads 1.10 2.0 "$T/hook-loop" 2 1500000
-measure malloc-4-threads 1.10 2.0 "$T/hook-loop" 4 750000
+# Short, and the processor's caches make much of where pages happen to lie: more rounds.
+RUNS=$((RUNS * 3)) measure malloc-1-thread 1.10 2.0 "$T/hook-loop" 1 3000000
+RUNS=$((RUNS * 3)) measure malloc-2-threads 1.10 2.0 "$T/hook-loop" 2 1500000
+RUNS=$((RUNS * 3)) measure malloc-4-threads 1.10 2.0 "$T/hook-loop" 4 750000
 command -v redis-benchmark >/dev/null && redis
 sql='create table t(a, b); with recursive c(x) as (select 1 union all select x + 1 from c where x < 200000)
 	insert into t select x, hex(randomblob(30)) from c; create index i on t(b); select count(*) from t;'
