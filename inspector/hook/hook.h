@@ -326,21 +326,22 @@ void insp_hook_count_shared(uint32_t site, uint64_t objects, uint64_t bytes);
 /* ---- samples.c */
 
 /*
- * Was perhaps a block recorded at p? One bit a slot, at the upper bits of a hash. In full mode the shift
- * is so large that a single word of ones is left of it, and always near.
+ * Was perhaps a block recorded at p? One bit a slot, at the upper bits of a hash: how far it is to be
+ * shifted stands in front of the bits. In full mode it is so far that a single word of ones is left,
+ * and always near; as long as nothing is recorded, one of zeroes.
  */
-#define HOOK_FILTER_BITS 17
-extern uint64_t insp_hook_filter[1u << (HOOK_FILTER_BITS - 6)], insp_hook_filter_shift;
+extern const uint64_t *insp_hook_filter;
 
-static inline uint64_t insp_hook_filter_slot(uintptr_t p, uint64_t shift)
+static inline uint64_t insp_hook_filter_hash(uintptr_t p)
 {
-	return ((p >> 4) * UINT64_C(0x9e3779b97f4a7c15)) >> shift;
+	return (p >> 4) * UINT64_C(0x9e3779b97f4a7c15);
 }
 static inline bool insp_hook_maybe(const void *p)
 {
-	uint64_t slot = insp_hook_filter_slot((uintptr_t)p, insp_hook_filter_shift);
+	const uint64_t *filter = __atomic_load_n(&insp_hook_filter, __ATOMIC_RELAXED);
+	uint64_t slot = insp_hook_filter_hash((uintptr_t)p) >> filter[0];
 
-	return (insp_hook_filter[slot / 64] >> (slot % 64)) & 1;
+	return (filter[1 + slot / 64] >> (slot % 64)) & 1;
 }
 void insp_hook_filter_add(uintptr_t p);
 void insp_hook_filter_all(void);

@@ -7,15 +7,26 @@
  * nobody else can be interested in. It does not grow: what does not fit is counted as dropped.
  *
  * In front of it, for the fast path of free, stands a filter of one bit a slot. A counter behind
- * each bit lets bits be cleared again; one that reaches its maximum stays set.
+ * each bit lets bits be cleared again; one that reaches its maximum stays set. There are two, and all
+ * is in both: a small one, which leaves the program its cache, and one for when that is too full to
+ * say no.
  */
 #include <string.h>
 
 #include "hook/hook.h"
 
-uint64_t insp_hook_filter[1u << (HOOK_FILTER_BITS - 6)] __attribute__((aligned(64)));
-uint64_t insp_hook_filter_shift = 64 - HOOK_FILTER_BITS;
-static uint8_t filter_counts[1u << HOOK_FILTER_BITS];
+#define SMALL_BITS 15
+#define LARGE_BITS 17
+#define SMALL_HOLDS (1 << (SMALL_BITS - 4)) /* blocks: one slot in sixteen */
+
+/* The shift, then the bits: see insp_hook_maybe. */
+static const uint64_t none[] = {63, 0}, all[] = {63, UINT64_MAX};
+static uint64_t small[1 + (1 << (SMALL_BITS - 6))] = {64 - SMALL_BITS};
+static uint64_t large[1 + (1 << (LARGE_BITS - 6))] = {64 - LARGE_BITS};
+static uint8_t small_counts[1 << SMALL_BITS], large_counts[1 << LARGE_BITS];
+static int32_t live; /* in them */
+
+const uint64_t *insp_hook_filter = none;
 
 #define EMPTY	0
 #define GONE	1
@@ -42,45 +53,66 @@ int insp_hook_samples_init(void)
 	return 0;
 }
 
-void insp_hook_filter_add(uintptr_t p)
+static void set_bit(uint64_t *filter, uint8_t *counts, uintptr_t p)
 {
-	uint64_t slot = insp_hook_filter_slot(p, 64 - HOOK_FILTER_BITS);
-	uint8_t n = __atomic_load_n(&filter_counts[slot], __ATOMIC_RELAXED);
+	uint64_t slot = insp_hook_filter_hash(p) >> filter[0];
+	uint8_t n = __atomic_load_n(&counts[slot], __ATOMIC_RELAXED);
 
 	while (n < UINT8_MAX)
-		if (__atomic_compare_exchange_n(&filter_counts[slot], &n, (uint8_t)(n + 1), true,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&counts[slot], &n, (uint8_t)(n + 1), true, __ATOMIC_ACQ_REL,
+						__ATOMIC_RELAXED))
 			break;
-	(void)__atomic_fetch_or(&insp_hook_filter[slot / 64], UINT64_C(1) << (slot % 64),
-				__ATOMIC_RELAXED);
+	(void)__atomic_fetch_or(&filter[1 + slot / 64], UINT64_C(1) << (slot % 64), __ATOMIC_RELAXED);
 }
 
 /*
  * Another thread may add to the slot between the two steps and find its bit cleared: so the bit
  * goes first, and comes back when the counter says that somebody needs it.
  */
-static void filter_remove(uintptr_t p)
+static void clear_bit(uint64_t *filter, uint8_t *counts, uintptr_t p)
 {
-	uint64_t slot = insp_hook_filter_slot(p, 64 - HOOK_FILTER_BITS);
-	uint64_t bit = UINT64_C(1) << (slot % 64);
-	uint8_t n = __atomic_load_n(&filter_counts[slot], __ATOMIC_RELAXED);
+	uint64_t slot = insp_hook_filter_hash(p) >> filter[0];
+	uint64_t *word = &filter[1 + slot / 64], bit = UINT64_C(1) << (slot % 64);
+	uint8_t n = __atomic_load_n(&counts[slot], __ATOMIC_RELAXED);
 
 	do {
 		if (n == UINT8_MAX || n == 0)
 			return;
-	} while (!__atomic_compare_exchange_n(&filter_counts[slot], &n, (uint8_t)(n - 1), true,
-					      __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(&counts[slot], &n, (uint8_t)(n - 1), true, __ATOMIC_ACQ_REL,
+					      __ATOMIC_RELAXED));
 	if (n > 1)
 		return;
-	(void)__atomic_fetch_and(&insp_hook_filter[slot / 64], ~bit, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&filter_counts[slot], __ATOMIC_SEQ_CST))
-		(void)__atomic_fetch_or(&insp_hook_filter[slot / 64], bit, __ATOMIC_SEQ_CST);
+	(void)__atomic_fetch_and(word, ~bit, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&counts[slot], __ATOMIC_SEQ_CST))
+		(void)__atomic_fetch_or(word, bit, __ATOMIC_SEQ_CST);
+}
+
+/* From then on frees look there; not if that is no step up. */
+static void change_filter(const uint64_t *from, const uint64_t *to)
+{
+	(void)__atomic_compare_exchange_n(&insp_hook_filter, &from, to, false, __ATOMIC_RELEASE,
+					  __ATOMIC_RELAXED);
+}
+
+void insp_hook_filter_add(uintptr_t p)
+{
+	set_bit(small, small_counts, p);
+	set_bit(large, large_counts, p);
+	change_filter(none, small);
+	if (__atomic_add_fetch(&live, 1, __ATOMIC_RELAXED) > SMALL_HOLDS)
+		change_filter(small, large);
+}
+
+static void filter_remove(uintptr_t p)
+{
+	clear_bit(small, small_counts, p);
+	clear_bit(large, large_counts, p);
+	(void)__atomic_sub_fetch(&live, 1, __ATOMIC_RELAXED);
 }
 
 void insp_hook_filter_all(void)
 {
-	__atomic_store_n(&insp_hook_filter[0], UINT64_MAX, __ATOMIC_RELAXED);
-	__atomic_store_n(&insp_hook_filter_shift, 63, __ATOMIC_RELEASE);
+	__atomic_store_n(&insp_hook_filter, all, __ATOMIC_RELEASE);
 }
 
 static uint32_t home(uintptr_t p)

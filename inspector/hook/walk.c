@@ -13,8 +13,14 @@
  *     last walk   f0 f1 f2 f3 | f4 f5 f6        kept as far as it is the same,
  *     now         f0 f1 f2 f3 | g4 g5           replaced from there on
  *
- * On any stack but the thread's own (sigaltstack, coroutines) nothing is kept, and the
- * kernel is asked before a new page of it is read.
+ * Where the new frames are those that followed last time upon the same stack, their rules are not
+ * looked up either (struct insp_hook_next). Four ways, each for what the one before does not know:
+ *
+ *     insp_hook_capture   the stack that followed last time
+ *     capture_near        other frames, without frame pointers, on top of kept ones
+ *     capture_any         any code
+ *     capture_elsewhere   any stack but the thread's own (sigaltstack, coroutines): nothing is kept,
+ *                         and the kernel is asked before a new page of it is read
  */
 #include <ucontext.h>
 
