@@ -2,6 +2,7 @@
 /* dominators: which chunks hold the memory: the tree of who goes with whom. */
 #include <inttypes.h>
 
+#include "command/heap_common.h"
 #include "command/held_profile.h"
 
 #define DEPTH_MAX 100
@@ -189,6 +190,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	}
 	insp_table_end(report);
 	insp_held_caveats(ctx, report);
+	insp_report_elsewhere(report, ctx->snapshot);
 	return report_profile(&w, w.args->addr ? d->number_of[c.id] : 0, err);
 }
 

@@ -9,7 +9,6 @@
 #define SHOWN_ARENAS   5
 #define SHOWN_SIZES    6
 #define SHOWN_FINDINGS 5
-#define ELSEWHERE_MIN  (UINT64_C(32) << 20) /* what libraries and stacks take is no news */
 
 static const struct insp_column state_columns[] = {
 	{"state", "", INSP_T_STR, 0, "state of the chunks; whatis and heap chunks use the same names"},
@@ -34,21 +33,6 @@ static const struct insp_column size_columns[] = {
 	{"bytes", "bytes", INSP_T_BYTES, 0, "their bytes"},
 	{"share", "share", INSP_T_RATIO, 0, "of all bytes in use"},
 };
-
-/* Somebody who looks for a process's memory here is told when most of it is elsewhere. */
-static void report_elsewhere(struct insp_report *r, const struct insp_snapshot *snap,
-			     uint64_t heaps)
-{
-	uint64_t rss = snap->usage.vm_rss; /* 0: of a core, or not read */
-	char all[INSP_FMT_MAX], rest[INSP_FMT_MAX];
-
-	if (!rss || rss == INSP_UNKNOWN || rss / 2 < heaps || rss - heaps < ELSEWHERE_MIN)
-		return;
-	insp_note(r, INSP_NOTE, "elsewhere",
-		  "%s of the process is in memory, at least %s of it outside of these heaps: `rss` has "
-		  "a line for every byte",
-		  insp_fmt_bytes(all, rss), insp_fmt_bytes(rest, rss - heaps));
-}
 
 static void report_totals(struct insp_report *r, const struct insp_snapshot *snap,
 			  const struct insp_census *census)
@@ -75,7 +59,7 @@ static void report_totals(struct insp_report *r, const struct insp_snapshot *sna
 			       (double)scattered / (double)all.bytes);
 	else
 		insp_field_unknown(r, "fragmentation", NULL);
-	report_elsewhere(r, snap, all.bytes);
+	insp_report_elsewhere(r, snap);
 	insp_object_end(r);
 }
 

@@ -12,6 +12,7 @@
 #include "base/fmt.h"
 #include "base/vec.h"
 #include "command/filter.h"
+#include "command/heap_common.h"
 #include "command/held_top.h"
 #include "command/site_join.h"
 #include "command/site_profile.h"
@@ -544,6 +545,7 @@ static int run_recorded(struct insp_context *ctx, const struct args *a, struct i
 			insp_list_end(report);
 		}
 		insp_report_site_join(report, ctx->snapshot, sites);
+		insp_report_elsewhere(report, ctx->snapshot);
 		if (!filter) /* what passes has no history, which the profile's types promise */
 			insp_report_profile_only(report, profile);
 	}

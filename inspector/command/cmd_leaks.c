@@ -5,6 +5,7 @@
 
 #include "base/fmt.h"
 #include "command/filter.h"
+#include "command/heap_common.h"
 #include "command/held.h"
 #include "site/sites.h"
 
@@ -264,6 +265,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 	if (w.args->roots)
 		report_regions(report, graph);
 	insp_held_caveats(ctx, report);
+	insp_report_elsewhere(report, ctx->snapshot);
 	if (!ctx->snapshot->chunks->n && w.args->fail_on != UINT64_MAX)
 		return insp_fail(err, INSP_E_UNSUPPORTED,
 				 "no heap was walked: --fail-on cannot say whether something is lost");

@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/vec.h"
 #include "command/base.h"
+#include "command/heap_common.h"
 #include "command/held_places.h"
 #include "command/site_diff.h"
 #include "site/sites.h"
@@ -632,6 +633,7 @@ static int run(struct insp_context *ctx, const void *args, struct insp_report *r
 			  w.args->min, insp_fmt_bytes(buf, w.total));
 	rc = rc ? rc : report_left_out(&w, err);
 	insp_held_caveats(ctx, report);
+	insp_report_elsewhere(report, ctx->snapshot);
 	return rc;
 }
 

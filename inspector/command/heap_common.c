@@ -8,6 +8,8 @@
 #include "base/fmt.h"
 #include "symbol/symbols.h"
 
+#define ELSEWHERE_MIN (UINT64_C(32) << 20) /* what libraries and stacks take is no news */
+
 static const char *sureness(int confidence)
 {
 	return confidence >= 95 ? "certain" : confidence >= 75 ? "sure" : confidence >= 50 ? "likely" : "a guess";
@@ -195,4 +197,19 @@ const char *insp_describe_addr(const struct insp_snapshot *snapshot, struct insp
 					region->name[0] ? region->name : "anonymous mapping",
 					addr - region->start);
 	return "not mapped";
+}
+
+void insp_report_elsewhere(struct insp_report *report, const struct insp_snapshot *snapshot)
+{
+	uint64_t rss = snapshot->usage.vm_rss, heaps = 0; /* rss 0: of a core, or not read */
+	char all[INSP_FMT_MAX], rest[INSP_FMT_MAX];
+
+	for (size_t i = 0; i < snapshot->arenas.n; i++)
+		heaps += snapshot->arenas.items[i].spans_bytes;
+	if (!rss || rss == INSP_UNKNOWN || rss / 2 < heaps || rss - heaps < ELSEWHERE_MIN)
+		return;
+	insp_note(report, INSP_NOTE, "elsewhere",
+		  "%s of the process is in memory, at least %s of it outside of these heaps: `rss` has "
+		  "a line for every byte",
+		  insp_fmt_bytes(all, rss), insp_fmt_bytes(rest, rss - heaps));
 }

@@ -15,6 +15,9 @@ void insp_report_allocators(struct insp_report *report, const struct insp_snapsh
 void insp_report_findings(struct insp_report *report, const struct insp_snapshot *snapshot,
 			  size_t limit, const char *empty);
 
+/* A note when most of the process's memory is outside of what was walked: for who looks for it here. */
+void insp_report_elsewhere(struct insp_report *report, const struct insp_snapshot *snapshot);
+
 /* What the two report, for the tables of a command. */
 extern const struct insp_table insp_allocators_doc, insp_findings_doc;
 

@@ -52,6 +52,10 @@ until_true [ -s "$T/ready" ]
 mi heap summary "$PID"
 check 'most of the memory is elsewhere: said, with where to look' \
 	grep -q 'outside of these heaps: `rss` has' <<<"$OUT"
+for what in suspects leaks dominators; do
+	mi $what "$PID"
+	check "$what says so, too" grep -q 'outside of these heaps: `rss` has' <<<"$OUT"
+done
 mi heap summary --format json "$PID"
 check 'elsewhere: as a note in JSON' json '.. | objects | select(.code? == "elsewhere")'
 finish
