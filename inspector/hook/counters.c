@@ -39,9 +39,9 @@ int insp_hook_counters_init(void)
 
 hook_cold uint64_t *insp_hook_counters_page(uint64_t *bank, uint32_t page)
 {
-	size_t size_bytes = INSP_HOOK_PAGE_SITES *
-			    (sizeof(struct insp_hook_counters) + sizeof(struct insp_hook_next));
-	uint64_t *fresh = insp_hook_map(size_bytes);
+	size_t next_bytes = bank == shared ? 0 : sizeof(struct insp_hook_next);
+	size_t size_bytes = INSP_HOOK_PAGE_SITES * (sizeof(struct insp_hook_counters) + next_bytes);
+	uint64_t *fresh = insp_hook_map_filled(size_bytes);
 	uint64_t there = 0;
 
 	if (!fresh)

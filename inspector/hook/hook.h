@@ -84,6 +84,9 @@ const struct link_map *insp_hook_first_to_define(const struct link_map *any, con
 
 /* Zeroed pages that nobody pays for before they are touched; NULL when there are none. */
 void *insp_hook_map(size_t size_bytes);
+/* With its pages, for what will be touched all over. Where a page is read before it is written it costs two
+   faults, and the second one an interrupt of every other thread. */
+void *insp_hook_map_filled(size_t size_bytes);
 void insp_hook_unmap(void *p, size_t size_bytes);
 /* Can the page at addr be read? Asks the kernel; errno stays. */
 bool insp_hook_readable(uintptr_t addr);

@@ -15,11 +15,11 @@
 
 #include "hook/hook.h"
 
-void *insp_hook_map(size_t size_bytes)
+static void *map(size_t size_bytes, int flags)
 {
 	int saved = errno;
 	void *p = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
 
 	if (p == MAP_FAILED)
 		p = NULL;
@@ -27,6 +27,16 @@ void *insp_hook_map(size_t size_bytes)
 		(void)madvise(p, size_bytes, MADV_NOHUGEPAGE); /* a kernel without THP says no */
 	errno = saved;
 	return p;
+}
+
+void *insp_hook_map(size_t size_bytes)
+{
+	return map(size_bytes, 0);
+}
+
+void *insp_hook_map_filled(size_t size_bytes)
+{
+	return map(size_bytes, MAP_POPULATE);
 }
 
 void insp_hook_unmap(void *p, size_t size_bytes)

@@ -125,11 +125,13 @@ bool insp_hook_samples_add(const struct insp_hook_sample *sample)
 	uint32_t i = home(sample->addr);
 
 	for (unsigned k = 0; k < PROBES; k++, i = (i + 1) & samples_mask) {
-		uint64_t there = __atomic_load_n(&samples[i].addr, __ATOMIC_RELAXED);
+		uint64_t there = EMPTY; /* most often, and a page that is only read first faults twice */
 
-		if (there > GONE ||
-		    !__atomic_compare_exchange_n(&samples[i].addr, &there, FILLING, false,
-						 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (!__atomic_compare_exchange_n(&samples[i].addr, &there, FILLING, false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_RELAXED) &&
+		    (there != GONE ||
+		     !__atomic_compare_exchange_n(&samples[i].addr, &there, FILLING, false, __ATOMIC_ACQ_REL,
+						  __ATOMIC_RELAXED)))
 			continue;
 		samples[i].size_bytes = sample->size_bytes;
 		samples[i].site = sample->site;

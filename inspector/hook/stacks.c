@@ -159,7 +159,7 @@ static size_t frame_index_bytes(uint32_t bits)
 static bool frame_index_grow(void)
 {
 	uint32_t bits = frames ? frames->bits + 1 : 10;
-	struct frame_index *wider = insp_hook_map(frame_index_bytes(bits)), *old = frames;
+	struct frame_index *wider = insp_hook_map_filled(frame_index_bytes(bits)), *old = frames;
 
 	if (!wider)
 		return false;
@@ -212,7 +212,8 @@ struct insp_hook_site_index *insp_hook_sites;
 
 static struct insp_hook_site_index *site_index_create(uint32_t bits)
 {
-	struct insp_hook_site_index *index = insp_hook_map(sizeof(*index) + (2 * sizeof(uint64_t) << bits));
+	struct insp_hook_site_index *index =
+		insp_hook_map_filled(sizeof(*index) + (2 * sizeof(uint64_t) << bits));
 
 	if (index)
 		index->bits = bits;
