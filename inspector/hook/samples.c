@@ -4,7 +4,8 @@
  *
  * A hash table with open addressing and no locks: an allocation claims an empty entry by compare
  * and swap, fills it, and publishes the address last; a free finds its own block's entry, which
- * nobody else can be interested in. It does not grow: what does not fit is counted as dropped.
+ * nobody else can be interested in. It does not grow: what does not fit is counted as dropped. A few
+ * entries near its begin are tried first, so that the samples of a small heap share few pages.
  *
  * In front of it, for the fast path of free, stands a filter of one bit a slot. A counter behind
  * each bit lets bits be cleared again; one that reaches its maximum stays set. There are two, and all
@@ -31,11 +32,16 @@ const uint64_t *insp_hook_filter = none;
 #define EMPTY	0
 #define GONE	1
 #define FILLING 2
-#define PROBES	64
 
 static struct insp_hook_sample *samples;
 static uint32_t samples_mask;
-static unsigned samples_shift;
+
+/* Where an entry may be: within so many from where a hash, shifted, points to. */
+#define NEAR_BITS 10
+static struct {
+	unsigned shift, probes;
+} areas[] = {{.probes = 8}, {.probes = 64}};
+#define NAREAS (sizeof(areas) / sizeof(areas[0]))
 
 int insp_hook_samples_init(void)
 {
@@ -47,7 +53,8 @@ int insp_hook_samples_init(void)
 	if (!samples)
 		return -1;
 	samples_mask = (1u << bits) - 1;
-	samples_shift = 64 - bits;
+	areas[0].shift = 64 - (bits < NEAR_BITS ? bits : NEAR_BITS);
+	areas[1].shift = 64 - bits;
 	insp_hook_header.samples = (uint64_t)samples;
 	insp_hook_header.samples_cap = 1u << bits;
 	return 0;
@@ -115,31 +122,37 @@ void insp_hook_filter_all(void)
 	__atomic_store_n(&insp_hook_filter, all, __ATOMIC_RELEASE);
 }
 
-static uint32_t home(uintptr_t p)
+static uint32_t home(uintptr_t p, size_t area)
 {
-	return (uint32_t)(((p >> 4) * UINT64_C(0xd6e8feb86659fd93)) >> samples_shift);
+	return (uint32_t)(((p >> 4) * UINT64_C(0xd6e8feb86659fd93)) >> areas[area].shift);
+}
+
+static bool claim(struct insp_hook_sample *s)
+{
+	uint64_t there = EMPTY; /* most often, and a page that is only read first faults twice */
+
+	return __atomic_compare_exchange_n(&s->addr, &there, FILLING, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED) ||
+	       (there == GONE && __atomic_compare_exchange_n(&s->addr, &there, FILLING, false,
+							     __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
 }
 
 bool insp_hook_samples_add(const struct insp_hook_sample *sample)
 {
-	uint32_t i = home(sample->addr);
+	for (size_t area = 0; area < NAREAS; area++) {
+		uint32_t i = home(sample->addr, area);
 
-	for (unsigned k = 0; k < PROBES; k++, i = (i + 1) & samples_mask) {
-		uint64_t there = EMPTY; /* most often, and a page that is only read first faults twice */
-
-		if (!__atomic_compare_exchange_n(&samples[i].addr, &there, FILLING, false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED) &&
-		    (there != GONE ||
-		     !__atomic_compare_exchange_n(&samples[i].addr, &there, FILLING, false, __ATOMIC_ACQ_REL,
-						  __ATOMIC_RELAXED)))
-			continue;
-		samples[i].size_bytes = sample->size_bytes;
-		samples[i].site = sample->site;
-		samples[i].seconds = sample->seconds;
-		samples[i].thread = sample->thread;
-		insp_hook_filter_add(sample->addr);
-		__atomic_store_n(&samples[i].addr, sample->addr, __ATOMIC_RELEASE);
-		return true;
+		for (unsigned k = 0; k < areas[area].probes; k++, i = (i + 1) & samples_mask) {
+			if (!claim(&samples[i]))
+				continue;
+			samples[i].size_bytes = sample->size_bytes;
+			samples[i].site = sample->site;
+			samples[i].seconds = sample->seconds;
+			samples[i].thread = sample->thread;
+			insp_hook_filter_add(sample->addr);
+			__atomic_store_n(&samples[i].addr, sample->addr, __ATOMIC_RELEASE);
+			return true;
+		}
 	}
 	return false;
 }
@@ -164,21 +177,31 @@ static void leave_entry(uint32_t i)
 						  __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-bool insp_hook_samples_take(uintptr_t p, struct insp_hook_sample *ret)
+static struct insp_hook_sample *find(uintptr_t p, size_t area)
 {
-	uint32_t i = home(p);
+	uint32_t i = home(p, area);
 
-	for (unsigned k = 0; k < PROBES; k++, i = (i + 1) & samples_mask) {
+	for (unsigned k = 0; k < areas[area].probes; k++, i = (i + 1) & samples_mask) {
 		uint64_t there = __atomic_load_n(&samples[i].addr, __ATOMIC_ACQUIRE);
 
+		if (there == p)
+			return &samples[i];
 		if (there == EMPTY)
-			return false;
-		if (there != p)
-			continue;
-		*ret = samples[i];
-		leave_entry(i);
-		filter_remove(p);
-		return true;
+			return NULL;
 	}
-	return false;
+	return NULL;
+}
+
+bool insp_hook_samples_take(uintptr_t p, struct insp_hook_sample *ret)
+{
+	struct insp_hook_sample *s = NULL;
+
+	for (size_t area = 0; area < NAREAS && !s; area++)
+		s = find(p, area);
+	if (!s)
+		return false;
+	*ret = *s;
+	leave_entry((uint32_t)(s - samples));
+	filter_remove(p);
+	return true;
 }
