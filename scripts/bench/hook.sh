@@ -8,7 +8,9 @@
 # Environment: RUNS (15): rounds, three times as many for the loops; SLOW (1): runs of the tools that take many times as long; BUILD;
 # ONLY=pattern of programs, VARIANTS=pattern. Let nothing else run meanwhile.
 # Prints a table; "limit" is what sampled and full mode are held to: sampled mode above plain
-# forwarding (off), full mode above the plain program. Exit 1 when one is crossed.
+# forwarding (off), in the loops as full mode above the plain program. Behind it stands that ratio with its
+# noise: 1.58 times the distance of the quartiles by the root of the rounds, within which the medians of most
+# repetitions lie. Exit 1 when a limit is crossed by more.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -50,14 +52,16 @@ with()
 	rm -f "$T"/gp.* "$T"/ht.*
 }
 
-median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
-# ratio COLUMN VARIANT BASE
+# ratio COLUMN VARIANT BASE: the median, and its noise
 ratio()
 {
 	paste -d' ' "$T/t.$2" "$T/t.$3" |
-		awk -v c="$1" 'NF == 6 && $(c + 3) > 0 {printf("%.3f\n", $c / $(c + 3))}' | median
+		awk -v c="$1" 'NF == 6 && $(c + 3) > 0 {print $c / $(c + 3)}' | sort -n |
+		awk '{v[NR] = $1} END {
+			if (NR) printf("%.3f %.3f\n", v[int((NR + 1) / 2)],
+				1.58 * (v[int((3 * NR + 3) / 4)] - v[int((NR + 3) / 4)]) / sqrt(NR))}'
 }
-above() { awk -v r="$1" -v l="$2" 'BEGIN {exit !(r > l)}'; }
+median() { ratio "$@" | cut -d' ' -f1; }
 
 variants='plain off sampled full'
 command -v heaptrack >/dev/null && variants="$variants heaptrack"
@@ -68,16 +72,18 @@ command -v heaptrack >/dev/null && variants="$variants heaptrack"
 # One line of the table: NAME VARIANT LIMIT
 line()
 {
-	local name=$1 v=$2 limit=$3 base=plain held
+	local name=$1 v=$2 limit=$3 base=plain held noise
 	[ "$v" = sampled ] && [[ $name != malloc-* ]] && base=off
-	held=$(ratio 1 "$v" $base)
-	if [ -n "$limit" ] && above "$held" "$limit"; then
-		limit="$limit  crossed"
-		crossed=1
+	if [ -n "$limit" ]; then
+		read -r held noise < <(ratio 1 "$v" $base)
+		if awk -v r="$held" -v n="$noise" -v l="$limit" 'BEGIN {exit !(r - n > l)}'; then
+			limit="$limit  crossed"
+			crossed=1
+		fi
+		limit="$limit  ($held +- $noise of $base)"
 	fi
-	[ $base = off ] && limit="$limit  ($held above off)"
-	printf '%-22s %-15s %7s %7s %7s   %s\n' "$name" "$v" "$(ratio 1 "$v" plain)" "$(ratio 2 "$v" plain)" \
-		"$(ratio 3 "$v" plain)" "$limit"
+	printf '%-22s %-15s %7s %7s %7s   %s\n' "$name" "$v" "$(median 1 "$v" plain)" "$(median 2 "$v" plain)" \
+		"$(median 3 "$v" plain)" "$limit"
 }
 
 # measure NAME SAMPLED-LIMIT FULL-LIMIT COMMAND...
