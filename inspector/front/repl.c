@@ -109,12 +109,13 @@ static int get_key(FILE *in)
 	sigaddset(&ours, SIGCONT);
 	(void)pthread_sigmask(SIG_BLOCK, &ours, &before);
 	while (!insp_interrupted()) {
+		/* It may have stopped us before we came here. */
+		if (continued)
+			take_terminal_back();
 		/* EINTR: a signal of ours, or one of readline's own (the window's size changed). */
 		if (ppoll(&pfd, 1, NULL, &before) < 0) {
 			if (errno != EINTR)
 				break;
-			if (continued)
-				take_terminal_back();
 			continue;
 		}
 		got = read(pfd.fd, &c, 1);
@@ -219,6 +220,7 @@ static char *edit_line(struct insp_session *session, struct insp_str *prompt)
 	size_t n;
 
 	prompt_of(session, prompt);
+	continued = 0; /* while a command ran: the terminal is prepared anyway */
 	line = readline(insp_str_text(prompt));
 	if (!line) {
 		fputc('\n', stderr);
